@@ -1,0 +1,139 @@
+"""One run's result: written last and atomically as `record.json`, whose presence means that the run has ended.
+
+The fields are the columns of `results.csv` and the keys of the W&B summary (docs/contracts.md). Free of torch and
+pandas, so that the analysis can import it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+SCHEMA = 1
+FILE_NAME = "record.json"
+Status = Literal["finished", "failed", "diverged"]
+
+# Empty (None) if and only if the status is not "finished".
+METRICS = ("train_error", "val_error", "test_error", "test_loss")
+
+
+class RecordError(ValueError):
+    """A record that cannot be believed: not JSON, fields missing, or values that contradict its status."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One row of results. Errors lie in [0, 1], losses are in nats, times in seconds."""
+
+    name: str
+    sweep: str
+    config_hash: str
+    overrides: tuple[str, ...]  # the full list that runs this row again
+    family: Literal["vit", "cnn"]
+    model: str
+    width: int
+    depth: int
+    patch_size: int | None  # None for a CNN
+    num_params: int
+    data: str
+    locality: float
+    image_size: int
+    num_classes: int
+    train_size: int  # unique training images; validation is not among them
+    subset_seed: int
+    seed: int
+    lr: float
+    steps: int
+    seen_examples: int  # steps x batch size, repeats included
+    train_flops: float | None  # forward and backward, 2 per multiply-add
+    train_error: float | None  # on the training subset, without augmentation, final weights
+    val_error: float | None
+    val_examples: int
+    test_error: float | None
+    test_loss: float | None
+    test_examples: int
+    train_seconds: float | None
+    images_per_second: float | None  # seen_examples / train_seconds
+    device: str
+    precision: str
+    threads: int
+    torch_version: str
+    git_commit: str | None
+    status: Status
+    error_text: str | None = None
+    budget_factor: float = 1.0  # multiple of the budget rule's steps
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        if self.status not in ("finished", "failed", "diverged"):
+            raise RecordError(f"status={self.status!r} is not one of finished, failed, diverged")
+        for field in METRICS:
+            value = getattr(self, field)
+            if (value is None) == (self.status == "finished"):
+                raise RecordError(f"{field}={value} contradicts status={self.status}")
+            if value is not None and not math.isfinite(value):
+                raise RecordError(f"{field}={value} is not a finite number")
+            if value is not None and field.endswith("_error") and not 0 <= value <= 1:
+                raise RecordError(f"{field}={value} lies outside [0, 1]")
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self) | {"overrides": list(self.overrides)}
+
+
+COLUMNS: tuple[str, ...] = tuple(field.name for field in dataclasses.fields(Record))
+_REQUIRED = {f.name for f in dataclasses.fields(Record) if f.default is dataclasses.MISSING}
+
+
+def parse_record(values: dict[str, Any]) -> Record:
+    """The record that a JSON object holds. Fields that this version does not know are ignored.
+
+    Raises:
+        RecordError: fields are missing, or contradict the status.
+    """
+    missing = sorted(_REQUIRED - set(values))
+    if missing:
+        raise RecordError(f"fields missing: {', '.join(missing)}")
+    if values.get("schema", SCHEMA) > SCHEMA:
+        raise RecordError(f"schema {values['schema']} is newer than this version reads ({SCHEMA}); upgrade the package")
+    known = {key: value for key, value in values.items() if key in COLUMNS}
+    return Record(**known | {"overrides": tuple(values["overrides"])})
+
+
+def read_record(path: Path) -> Record:
+    """The record in the file `path`.
+
+    Raises:
+        RecordError: the file is not a record; the message names it.
+    """
+    try:
+        return parse_record(json.loads(path.read_text(encoding="utf-8")))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecordError, TypeError, AttributeError) as error:
+        raise RecordError(f"{path}: not a record ({error})") from error
+
+
+def find_records(folder: Path) -> list[Path]:
+    """Every record file below `folder`, in a stable order."""
+    return sorted(folder.rglob(FILE_NAME))
+
+
+def write_record(record: Record, folder: Path) -> Path:
+    """Writes `record.json` into `folder` in one step: a reader sees no file or the whole file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(record.to_dict(), indent=1, allow_nan=False, ensure_ascii=False)
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".record-", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, folder / FILE_NAME)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return folder / FILE_NAME
