@@ -40,7 +40,7 @@ class Record:
     width: int
     depth: int
     patch_size: int | None  # None for a CNN
-    num_params: int
+    num_params: int | None  # None if the run failed before its model was built
     data: str
     locality: float
     image_size: int
@@ -54,10 +54,10 @@ class Record:
     train_flops: float | None  # forward and backward, 2 per multiply-add
     train_error: float | None  # on the training subset, without augmentation, final weights
     val_error: float | None
-    val_examples: int
+    val_examples: int | None  # None if the run failed before its data were loaded
     test_error: float | None
     test_loss: float | None
-    test_examples: int
+    test_examples: int | None
     train_seconds: float | None
     images_per_second: float | None  # seen_examples / train_seconds
     device: str

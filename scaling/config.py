@@ -1,0 +1,308 @@
+"""From the composed YAML to one frozen `CellConfig`, typed at the door: what is wrong is refused before any run starts.
+
+Also a cell's identity: the hash of everything that affects its result, and the name that holds it. Free of torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from scaling.data.folder import DataError, folder_facts
+from scaling.data.strokes import VERSION as STROKES_VERSION
+from scaling.data.strokes import StrokesConfig
+
+AUGMENTATIONS = ("none", "flip_crop")
+
+
+class ConfigError(ValueError):
+    """A setting that cannot work; the message says in one line which, and what would."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    kind: str  # strokes, folder, cifar10
+    name: str | None = None  # what the results call it; a folder's own name unless given
+    root: str | None = None
+    image_size: int = 32
+    channels: int = 3
+    train_size: int = 1024
+    subset_seed: int = 0
+    val_share: float = 0.2  # of the training pool, never trained on
+    test_size: int = 8000  # images drawn for the test set (strokes)
+    locality: float = 1.0
+    permute_patch: int = 4
+    permute_seed: int = 0
+    augment: str = "none"
+    strokes: StrokesConfig = field(default_factory=StrokesConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    name: str
+    family: str
+    width: int
+    depth: int
+    patch_size: int | None = None  # the fields from here on are the ViT's
+    heads: int = 1
+    mlp_ratio: float = 4.0
+    pool: str = "cls"
+    pos_embed_std: float = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    name: str = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    beta1: float = 0.9  # the momentum of sgd
+    beta2: float = 0.99
+    warmup: float = 0.1  # share of the steps
+    batch_size: int = 128
+    label_smoothing: float = 0.0
+    grad_clip: float = 1.0  # 0 switches it off
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetConfig:
+    """Optimiser steps as a function of n: factor * steps * (n / at) ** exponent, the same for every model.
+
+    exponent 0 gives every run the same steps, 1 the same epochs.
+    """
+
+    steps: int
+    at: int = 1024
+    exponent: float = 0.5
+    factor: float = 1.0
+
+    def steps_for(self, train_size: int) -> int:
+        return max(1, round(self.factor * self.steps * (train_size / self.at) ** self.exponent))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WandbConfig:
+    mode: str = "offline"
+    project: str = "vit-scaling"
+    entity: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellConfig:
+    """One run, completely described. `out`, `sweep`, `wandb`, `device` and the counts of workers do not affect its
+    result (the device is recorded), everything else does."""
+
+    sweep: str
+    out: str
+    seed: int
+    precision: str
+    threads: int
+    device: str
+    workers: int | None
+    retry: str | None
+    data: DataConfig
+    model: ModelConfig
+    optim: OptimConfig
+    budget: BudgetConfig
+    wandb: WandbConfig
+    fingerprint: str = ""  # of the data; filled in by `parse`
+    num_classes: int = 0
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        return self.budget.steps_for(self.data.train_size)
+
+    @property
+    def config_hash(self) -> str:
+        """16 hex digits over everything that affects the result."""
+        data = dataclasses.asdict(self.data)
+        for key in ("root", "name") if self.data.kind != "strokes" else ("root", "val_share"):
+            del data[key]
+        if self.data.kind != "strokes":
+            del data["strokes"], data["test_size"]
+        if self.data.locality == 1:  # then nothing is permuted, by whatever seed and patch
+            del data["permute_patch"], data["permute_seed"]
+        identity = {
+            "data": data | {"fingerprint": self.fingerprint},
+            "model": dataclasses.asdict(self.model),
+            "optim": dataclasses.asdict(self.optim),
+            "steps": self.steps,
+            "seed": self.seed,
+            "precision": self.precision,
+            "threads": self.threads,
+        }
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def cell_name(self) -> str:
+        """Readable, legal as a folder and a W&B name, and unique through the hash."""
+        data = self.data
+        words = f"{self.model.name}-{data.name}-loc{data.locality:g}-n{data.train_size}-s{self.seed}-lr{self.optim.lr:g}"
+        return f"{re.sub(r'[^0-9A-Za-z._-]', '_', words)}-{self.config_hash[:8]}"
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.out) / self.sweep / self.cell_name
+
+
+_T = TypeVar("_T")
+
+
+def _read(kind: type[_T], node: Any, where: str) -> _T:
+    """Fills a dataclass from a config node; OmegaConf checks names and types."""
+    if not isinstance(node, DictConfig):
+        raise ConfigError(f"{where} must be a group of settings, not {node!r}")
+    try:
+        schema = OmegaConf.structured(kind)
+        OmegaConf.set_readonly(schema, False)  # frozen dataclasses come read-only, nested ones again
+        for key in schema:
+            if not OmegaConf.is_missing(schema, key) and OmegaConf.is_dict(schema[key]):
+                OmegaConf.set_readonly(schema[key], False)
+        filled = OmegaConf.to_object(OmegaConf.merge(schema, OmegaConf.to_container(node, resolve=True)))
+    except OmegaConfBaseException as error:
+        key = error.full_key or ""
+        first_line = str(error).splitlines()[0]
+        raise ConfigError(f"{where}.{key}: {first_line}" if key else f"{where}: {first_line}") from error
+    assert isinstance(filled, kind)
+    return filled
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
+
+
+def _check_data(data: DataConfig) -> tuple[DataConfig, int, str]:
+    """The data config with its name filled in, the number of classes and the fingerprint."""
+    _require(data.kind in ("strokes", "folder", "cifar10"), f"data.kind={data.kind} is not strokes, folder or cifar10")
+    _require(data.augment in AUGMENTATIONS, f"data.augment={data.augment} is not one of {', '.join(AUGMENTATIONS)}")
+    _require(0 <= data.locality <= 1, f"data.locality={data.locality} lies outside [0, 1]")
+    _require(data.image_size > 0, f"data.image_size={data.image_size} is not a size")
+    _require(data.subset_seed >= 0, f"data.subset_seed={data.subset_seed} is negative")
+    if data.locality < 1:
+        divides = data.permute_patch > 0 and data.image_size % data.permute_patch == 0
+        _require(divides, f"data.permute_patch={data.permute_patch} does not divide data.image_size={data.image_size}")
+    if data.kind == "strokes":
+        classes, available, fingerprint = data.strokes.num_classes, None, f"strokes-{STROKES_VERSION}"
+        _require(classes >= 2, f"data.strokes.num_classes={classes}: at least two are needed")
+        _require(data.channels == 1, f"data.channels={data.channels}: strokes are grey (1)")
+    elif data.kind == "folder":
+        _require(bool(data.root), "data=folder needs data.root=DIR with train/<class>/* and test/<class>/*")
+        try:
+            facts = folder_facts(str(data.root))
+        except DataError as error:
+            raise ConfigError(str(error)) from error
+        classes, fingerprint = len(facts.classes), facts.fingerprint
+        available = facts.train_examples - round(data.val_share * facts.train_examples)
+        data = dataclasses.replace(data, name=data.name or Path(str(data.root)).resolve().name)
+    else:
+        _require(data.image_size == 32, f"data.image_size={data.image_size}: CIFAR-10 is read at 32")
+        classes, fingerprint = 10, "cifar10-torchvision"
+        available = 50_000 - round(data.val_share * 50_000)
+    _require(bool(data.name), "data.name is empty")
+    n = data.train_size
+    _require(n >= classes, f"data.train_size={n} is below the number of classes ({classes})")
+    if available is not None:
+        kept = f"({data.val_share:.0%} of the training images are kept for validation)"
+        _require(n <= available, f"data.train_size={n} is more than the {available} images to train on {kept}")
+    return data, classes, fingerprint
+
+
+def _check_model(model: ModelConfig, data: DataConfig) -> None:
+    _require(model.family in ("vit", "cnn"), f"model.family={model.family} is neither vit nor cnn")
+    _require(model.width > 0 and model.depth > 0, f"model.width={model.width} model.depth={model.depth}: not sizes")
+    if model.family == "cnn":
+        fits = model.depth >= 8 and (model.depth - 2) % 6 == 0
+        _require(fits, f"model.depth={model.depth} is not 6n+2 (8, 14, 20, 32, 56, 110, ...)")
+        return
+    size, patch = data.image_size, model.patch_size
+    _require(patch is not None and patch > 0, f"model.patch_size={patch} is not a size")
+    assert patch is not None
+    below, above = size // patch * patch, -(-size // patch) * patch
+    nearest = " or ".join(str(s) for s in (below, above) if s > 0)
+    _require(size % patch == 0, f"model.patch_size={patch} does not divide data.image_size={size}; {nearest} would do")
+    _require(model.width % model.heads == 0, f"model.heads={model.heads} does not divide model.width={model.width}")
+    _require(model.pool in ("cls", "mean"), f"model.pool={model.pool} is neither cls nor mean")
+    if data.locality < 1 and patch != data.permute_patch:
+        raise ConfigError(
+            f"model.patch_size={patch} is not data.permute_patch={data.permute_patch}: below locality 1 the ViT would "
+            "not meet the same distribution"
+        )
+
+
+def _check_run(cell: CellConfig) -> None:
+    optim, budget = cell.optim, cell.budget
+    _require(optim.name in ("adamw", "sgd"), f"optim.name={optim.name} is neither adamw nor sgd")
+    _require(optim.lr > 0, f"optim.lr={optim.lr} is not positive")
+    _require(optim.batch_size > 0, f"optim.batch_size={optim.batch_size} is not positive")
+    _require(0 <= optim.warmup < 1, f"optim.warmup={optim.warmup} is not a share of the steps")
+    _require(budget.steps > 0 and budget.factor > 0 and budget.at > 0, "budget.steps, .at and .factor must be positive")
+    _require(cell.precision in ("fp32", "bf16"), f"precision={cell.precision} is neither fp32 nor bf16")
+    _require(cell.threads > 0, f"threads={cell.threads} is not positive")
+    _require(cell.seed >= 0, f"seed={cell.seed} is negative")
+    _require(cell.workers is None or cell.workers > 0, f"workers={cell.workers} is not positive")
+    device_known = re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", cell.device)
+    _require(device_known is not None, f"device={cell.device} is not auto, cpu, cuda or mps")
+    retries = (None, "failed", "diverged", "all")
+    _require(cell.retry in retries, f"retry={cell.retry} is not failed, diverged or all")
+    modes = ("offline", "online", "disabled")
+    _require(cell.wandb.mode in modes, f"wandb.mode={cell.wandb.mode} is not one of {', '.join(modes)}")
+    name_is_legal = re.fullmatch(r"[0-9A-Za-z._-]+", cell.sweep) is not None and cell.sweep.strip(".") != ""
+    _require(name_is_legal, f"sweep={cell.sweep!r} names a folder and a W&B group: letters, digits, dots, - and _ only")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Top:
+    """The settings outside the groups."""
+
+    sweep: str
+    out: str
+    seed: int
+    precision: str
+    threads: int
+    device: str
+    workers: int | None
+    retry: str | None
+
+
+_GROUPS = {
+    "data": DataConfig,
+    "model": ModelConfig,
+    "optim": OptimConfig,
+    "budget": BudgetConfig,
+    "wandb": WandbConfig,
+}
+
+
+def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
+    """The cell that a composed config describes (without its `hydra` node).
+
+    Args:
+        config: the composed config.
+        overrides: what composes it again, for the record.
+
+    Raises:
+        ConfigError: a setting is missing, of the wrong type, or cannot work on this data.
+    """
+    keys = {str(key) for key in config} - {"hydra"}
+    groups = {name: _read(kind, config.get(name), name) for name, kind in _GROUPS.items()}
+    top = _read(_Top, OmegaConf.masked_copy(config, [k for k in keys if k not in _GROUPS]), "config")
+    data, classes, fingerprint = _check_data(groups["data"])  # type: ignore[arg-type]
+    cell = CellConfig(
+        **dataclasses.asdict(top),
+        **groups | {"data": data},  # type: ignore[arg-type]
+        num_classes=classes,
+        fingerprint=fingerprint,
+        overrides=overrides,
+    )
+    _check_model(cell.model, data)
+    _check_run(cell)
+    return cell

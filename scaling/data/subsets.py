@@ -1,0 +1,50 @@
+"""Which images a run may train on and validate on: nested, balanced orders that depend on names, not on the disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def _rank(salt: str, key: str) -> bytes:
+    return hashlib.sha256(f"{salt}\0{key}".encode()).digest()
+
+
+def nested_order(labels: np.ndarray, keys: Sequence[str], *, seed: int, salt: str = "subset") -> np.ndarray:
+    """An order of the pool whose every prefix is a balanced subset.
+
+    Within a class the order is by a hash of (seed, key), the same on every machine. The classes are merged by the
+    divisor method of Sainte-Laguë (the r-th image of a class of c stands at (r + 1/2) / c), which is monotone in the
+    number of seats and therefore nests; the first image of every class comes before all second ones. Classes of equal
+    size come out balanced to within one, unequal ones in proportion.
+
+    Args:
+        labels: (pool,) class of each image.
+        keys: (pool,) a name of each image that is unique within its class and does not depend on the machine.
+
+    Returns:
+        (pool,) indices into the pool.
+    """
+    places: list[tuple[float, bytes, int]] = []
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        ranked = sorted((_rank(f"{salt}:{seed}:{label}", keys[i]), int(i)) for i in members)
+        turn = _rank(f"{salt}:{seed}", str(label))  # ties between classes, drawn anew for each seed
+        for r, (_, index) in enumerate(ranked):
+            places.append((0.0 if r == 0 else (r + 0.5) / len(members), turn, index))
+    return np.array([index for *_, index in sorted(places)], dtype=np.int64)
+
+
+def split_validation(labels: np.ndarray, keys: Sequence[str], *, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Splits a pool into (train, validation) indices. The split depends on the names alone: no run ever trains on it."""
+    order = nested_order(labels, keys, seed=0, salt="validation")
+    count = round(share * len(order))
+    return np.sort(order[count:]), np.sort(order[:count])
+
+
+def validation_size(train_size: int, *, num_classes: int, available: int) -> int:
+    """How many validation images a run at n may look at: n/4, so that choosing is as noisy as it would be for a user
+    who has n images, with a floor of four per class."""
+    return min(max(train_size // 4, 4 * num_classes), available)

@@ -1,0 +1,53 @@
+"""Builds the model that a config names, and counts its parameters and arithmetic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from scaling.models.resnet import ResNet
+from scaling.models.vit import ViT
+
+if TYPE_CHECKING:
+    from scaling.config import ModelConfig
+
+
+def build_model(config: ModelConfig, *, image_size: int, channels: int, num_classes: int) -> nn.Module:
+    """The model of `config`, initialised from torch's global random state."""
+    if config.family == "cnn":
+        return ResNet(channels=channels, num_classes=num_classes, depth=config.depth, width=config.width)
+    assert config.patch_size is not None
+    return ViT(
+        image_size=image_size,
+        channels=channels,
+        num_classes=num_classes,
+        patch_size=config.patch_size,
+        width=config.width,
+        depth=config.depth,
+        heads=config.heads,
+        mlp_ratio=config.mlp_ratio,
+        pool=config.pool,
+        pos_embed_std=config.pos_embed_std,
+    )
+
+
+def num_params(model: nn.Module) -> int:
+    """Trainable parameters."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def train_flops_per_example(model: nn.Module, *, image_size: int, channels: int) -> float:
+    """Arithmetic of one image's forward and backward pass, 2 per multiply-add: every matmul, convolution and attention,
+    embedding and head included; norms and activations are not counted."""
+    device = next(model.parameters()).device
+    images = torch.zeros(2, channels, image_size, image_size, device=device)
+    training = model.training
+    model.eval()  # leaves the running statistics of the norms alone
+    with FlopCounterMode(display=False) as counter:
+        model(images).sum().backward()
+    model.zero_grad(set_to_none=True)
+    model.train(training)
+    return counter.get_total_flops() / len(images)

@@ -1,0 +1,125 @@
+"""The main entry: `python -m scaling.train` runs one cell, or with `sweeps=NAME` or `-m` a sweep of them.
+
+Exit status: 0 done, 1 some cells failed, 2 bad input or configuration (one line, nothing started).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import hydra
+from hydra import compose
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from scaling import __version__
+from scaling.compose import CONF, SWEEPS, list_options, rerun_overrides
+from scaling.config import CellConfig, ConfigError, parse
+from scaling.sweep import Outcome, run_cells
+
+USAGE = """usage: python -m scaling.train [sweeps=NAME] [key=value ...] [-m key=a,b,c]
+
+Trains one cell (a model on a subset of the data), or every cell of a sweep that has no record yet.
+  python -m scaling.train model=resnet8 data=strokes data.train_size=1024 seed=0
+  python -m scaling.train sweeps=quickstart
+  python -m scaling.train -m model=resnet8,vit_w48d3 data.train_size=128,256,512 seed=0,1 sweep=mine
+
+Records go to out/sweep/CELL/record.json (runs/ by default). --cfg job shows the composed settings, --version the version.
+"""
+
+
+REFUSALS = (ConfigError, HydraException, OmegaConfBaseException)
+
+
+def print_help() -> None:
+    print(USAGE)
+    for title, group in (("Models (model=)", "model"), ("Data sets (data=)", "data"), ("Optimisers", "optim")):
+        print(f"{title}:")
+        for name, line in list_options(CONF / group):
+            print(f"  {name:<14} {line}")
+    print("Sweeps (sweeps=):")
+    for name, line in list_options(SWEEPS):
+        print(f"  {name:<14} {line}")
+
+
+def cell_of(config: DictConfig, bases: dict[str, Any], compose: Callable[[Sequence[str]], Any]) -> CellConfig:
+    """The cell of a composed config, with the overrides that compose it again.
+
+    Args:
+        config: the composed config, its `hydra` node included.
+        bases: a cache of what the group choices alone compose to; filled here.
+        compose: composes a list of overrides.
+    """
+    choices = {group: str(config.hydra.runtime.choices[group]) for group in ("data", "model")}
+    key = repr(choices)
+    if key not in bases:
+        bases[key] = compose([f"{group}={choice}" for group, choice in choices.items()])
+    return parse(config, overrides=rerun_overrides(config, bases[key], choices))
+
+
+def finish(outcome: Outcome, cell: CellConfig) -> int:
+    """Says what a run came to and returns the exit status."""
+    place = f"{cell.out}/{cell.sweep}"
+    print(f"{outcome.finished} cells finished ({outcome.skipped} before), {len(outcome.failures)} failed: {place}")
+    if cell.wandb.mode == "offline" and outcome.finished > outcome.skipped:
+        print(f"W&B: offline; `wandb sync {place}/wandb/offline-run-*` uploads the runs")
+    return 1 if outcome.failures else 0
+
+
+def _refuse(error: Exception) -> int:
+    """Prints an error as one line and returns the exit status."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = "; ".join(lines)
+    # Hydra names the places it searched, which are of no use to a user, and lists options one a line.
+    text = text.split("; Config search path:")[0].replace(":; ", ": ")
+    print(f"error: {text}", file=sys.stderr)
+    return 2
+
+
+def _run_one(config: DictConfig) -> None:
+    """What Hydra calls for a single cell (and launchers of other packages for each cell of a sweep)."""
+    full = OmegaConf.merge(config)
+    with open_dict(full):
+        full.hydra = HydraConfig.get()
+    try:
+        cell = cell_of(full, {}, lambda overrides: compose("config", list(overrides), return_hydra_config=True))
+        status = finish(run_cells([cell]), cell)
+    except REFUSALS as error:
+        status = _refuse(error)  # not raised: Hydra would add lines of its own
+    if status:
+        sys.exit(status)
+
+
+def _stop(signum: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if "--version" in arguments:
+        print(__version__)
+        return 0
+    if {"-h", "--help"} & set(arguments):
+        print_help()
+        return 0
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and the one line below is all that is printed
+    sys.argv[1:] = arguments
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(_run_one)()
+    except REFUSALS as error:
+        return _refuse(error)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on with what is left", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

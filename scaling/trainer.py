@@ -1,0 +1,137 @@
+"""Trains one model on one subset with a fixed number of steps, and evaluates it: no choice is made in here."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from scaling.data.augment import augment
+
+if TYPE_CHECKING:
+    from scaling.config import OptimConfig
+    from scaling.data import Splits
+
+_EVAL_BATCH = 1000
+
+
+class Diverged(RuntimeError):
+    """The loss is no longer a finite number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePoint:
+    """The run at one moment: mean training loss (nats) since the last point, at the learning rate then."""
+
+    step: int
+    seen_examples: int
+    train_loss: float
+    lr: float
+    seconds: float
+
+
+def index_batches(count: int, *, batch_size: int, steps: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
+    """Index batches of one endless stream of shuffled epochs: always full, so that seen = steps x batch size."""
+    stream = torch.empty(0, dtype=torch.long)
+    for _ in range(steps):
+        while len(stream) < batch_size:
+            stream = torch.cat([stream, torch.randperm(count, generator=generator)])
+        yield stream[:batch_size]
+        stream = stream[batch_size:]
+
+
+def lr_at(step: int, *, steps: int, warmup: float, lr: float) -> float:
+    """Linear warm-up over the share `warmup` of the steps, then a cosine to zero."""
+    warmup_steps = warmup * steps
+    if step < warmup_steps:
+        return lr * (step + 1) / (warmup_steps + 1)
+    return lr * 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / max(1.0, steps - warmup_steps)))
+
+
+def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
+    """Weight decay on matrices and kernels only: not on norms, biases, class token and position embeddings."""
+    decayed = [p for name, p in model.named_parameters() if p.ndim >= 2 and name not in ("cls_token", "pos_embed")]
+    rest = [p for name, p in model.named_parameters() if p.ndim < 2 or name in ("cls_token", "pos_embed")]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    if config.name == "adamw":
+        return torch.optim.AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
+    return torch.optim.SGD(groups, lr=config.lr, momentum=config.beta1, nesterov=True, fused=True)
+
+
+def train(
+    model: nn.Module,
+    splits: Splits,
+    config: OptimConfig,
+    *,
+    steps: int,
+    seed: int,
+    precision: str,
+    augmentation: str,
+    report: Callable[[CurvePoint], None],
+) -> float:
+    """Trains in place and returns the seconds that it took.
+
+    `report` gets about 50 points of the training curve; the loss leaves the device only then.
+
+    Raises:
+        Diverged: the mean loss of an interval is not finite.
+    """
+    device = splits.train_images.device
+    order = torch.Generator().manual_seed(seed)
+    draws = torch.Generator().manual_seed(seed + 1_000_003)
+    optimizer = make_optimizer(model, config)
+    smoothing, parameters = config.label_smoothing, list(model.parameters())
+    batches = index_batches(len(splits.train_labels), batch_size=config.batch_size, steps=steps, generator=order)
+    every = max(1, steps // 50)
+    loss_sum, since = torch.zeros((), device=device), 0
+    model.train()
+    start = time.perf_counter()
+    for step, index in enumerate(batches):
+        index = index.to(device, non_blocking=True)
+        images = augment(splits.train_images[index], draws, name=augmentation)
+        lr = lr_at(step, steps=steps, warmup=config.warmup, lr=config.lr)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            logits = model(splits.inputs(images))
+        loss = F.cross_entropy(logits.float(), splits.train_labels[index], label_smoothing=smoothing)
+        loss.backward()
+        if config.grad_clip:
+            nn.utils.clip_grad_norm_(parameters, config.grad_clip)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        loss_sum += loss.detach()
+        since += 1
+        if since == every or step == steps - 1:
+            mean = loss_sum.item() / since
+            if not math.isfinite(mean):
+                raise Diverged(f"training loss is {mean} at step {step + 1} of {steps} (lr {config.lr})")
+            seen, seconds = (step + 1) * config.batch_size, time.perf_counter() - start
+            report(CurvePoint(step=step + 1, seen_examples=seen, train_loss=mean, lr=lr, seconds=seconds))
+            loss_sum.zero_()
+            since = 0
+    return time.perf_counter() - start
+
+
+@torch.inference_mode()
+def evaluate(
+    model: nn.Module, splits: Splits, images: torch.Tensor, labels: torch.Tensor, *, precision: str
+) -> tuple[float, float]:
+    """(error in [0, 1], mean cross-entropy in nats) over all images, without augmentation."""
+    model.eval()
+    wrong = torch.zeros((), device=images.device)
+    loss = torch.zeros((), device=images.device)
+    for start in range(0, len(labels), _EVAL_BATCH):
+        batch, target = images[start : start + _EVAL_BATCH], labels[start : start + _EVAL_BATCH]
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            logits = model(splits.inputs(batch))
+        logits = logits.float()
+        wrong += (logits.argmax(1) != target).sum()
+        loss += F.cross_entropy(logits, target, reduction="sum")
+    return wrong.item() / len(labels), loss.item() / len(labels)
