@@ -26,6 +26,18 @@ class PatchEmbed(nn.Module):
         return self.proj(x)
 
 
+def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """softmax(q k' / sqrt(d)) v for (batch, heads, tokens, d).
+
+    The fused kernel, except in bf16 on a CPU: there its backward is slow, and two matmuls are 2 to 3 times as fast
+    (measured with AVX-512 bf16 and with AMX; in fp32 there is no difference).
+    """
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16:
+        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+        return scores.softmax(dim=-1) @ v
+    return F.scaled_dot_product_attention(q, k, v)
+
+
 class Attention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -37,8 +49,7 @@ class Attention(nn.Module):
         batch, tokens, width = x.shape
         qkv = self.qkv(x).view(batch, tokens, 3, self.heads, width // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (batch, heads, tokens, head width)
-        out = F.scaled_dot_product_attention(q, k, v)
-        return self.proj(out.transpose(1, 2).reshape(batch, tokens, width))
+        return self.proj(attend(q, k, v).transpose(1, 2).reshape(batch, tokens, width))
 
 
 class Block(nn.Module):

@@ -1,0 +1,169 @@
+"""Every config file composes and parses; what cannot work is refused in one line; a cell's identity is what it should be."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+from scaling.compose import CONF, SWEEPS, settings
+from scaling.config import BudgetConfig, ConfigError
+
+GROUPS = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("data", "model", "wandb")}
+
+
+@pytest.mark.parametrize("model", GROUPS["model"])
+def test_every_model_composes_with_a_recipe_of_its_own(make_cell: Callable, model: str) -> None:
+    cell = make_cell(f"model={model}")
+    assert cell.model.name == model
+    assert cell.optim.lr > 0
+
+
+@pytest.mark.parametrize("choice", [f"wandb={mode}" for mode in GROUPS["wandb"]] + ["data=strokes", "data=cifar10"])
+def test_other_groups_compose(make_cell: Callable, choice: str) -> None:
+    assert make_cell(choice).steps > 0
+
+
+def test_optimisers_compose_for_any_model(make_cell: Callable) -> None:
+    cell = make_cell("model=resnet8", "optim.name=sgd", "optim.lr=.1")
+    assert (cell.optim.name, cell.optim.lr) == ("sgd", 0.1)
+
+
+@pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_sweep_file_expands_to_cells_that_parse(make_cell: Callable, path: Path, image_folder: Callable) -> None:
+    from hydra_plugins.scaling_plugins.cells_sweeper import expand
+
+    file = OmegaConf.load(path)
+    blocks = OmegaConf.to_container(file.hydra.sweeper.cells)
+    grids = [{k: [str(v) for v in (vs if isinstance(vs, list) else [vs])] for k, vs in block.items()} for block in blocks]
+    jobs = expand(grids)
+    assert len(jobs) == len({tuple(sorted(job)) for job in jobs}) > 0
+    on_folder = []
+    if any("folder" in str(entry) for entry in OmegaConf.to_container(file.get("defaults", OmegaConf.create([])))):
+        counts = {"train": {"a": 40, "b": 40}, "test": {"a": 2, "b": 2}}
+        on_folder = [f"data.root={image_folder(counts)}"]  # stands in for the user's
+        jobs = [[word for word in job if not word.startswith("data.train_size")] + ["data.train_size=8"] for job in jobs]
+    step = max(1, len(jobs) // 12)  # composing takes .1 s: a dozen cells of each sweep
+    for job in jobs[::step]:
+        assert make_cell(f"sweeps={path.stem}", *on_folder, *job).sweep == path.stem
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data.train_size=9"], "below the number of classes"),
+        (["model=vit_w48d3", "data.image_size=21"], r"does not divide data.image_size=21; \d+ or \d+ would do"),
+        (["model=vit_w48d3", "data.locality=.5", "+model.patch_size=10"], "permute_patch"),
+        (["data.locality=1.5"], r"outside \[0, 1\]"),
+        (["data.locality=0", "data.permute_patch=7"], "does not divide"),
+        (["model.depth=9"], "6n"),
+        (["seed=-1"], "negative"),
+        (["seed=first"], "Integer"),
+        (["precision=fp8"], "neither"),
+        (["wandb.mode=sometimes"], "wandb.mode"),
+        (["sweep='a/b'"], "letters"),
+        (["retry=yes"], "retry"),
+        (["device=tpu"], "device"),
+        (["optim.lr=0"], "optim.lr"),
+        (["data=folder"], "data.root=DIR"),
+        (["data=folder", "data.root=/nowhere/at/all"], "is not there"),
+        (["data=cifar10", "data.train_size=40001"], "more than the 40000"),
+        (["data.kind=movies"], "data.kind"),
+        (["+data.colour=red"], "colour"),
+        (["+speed=fast"], "speed"),
+    ],
+)
+def test_bad_settings_are_refused_in_one_line(make_cell: Callable, overrides: list[str], message: str) -> None:
+    overrides = [o.replace("+model.patch_size", "model.patch_size") for o in overrides]
+    with pytest.raises(ConfigError, match=message) as refusal:
+        make_cell(*overrides)
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_unknown_key_is_hydras_error(make_cell: Callable) -> None:
+    with pytest.raises(HydraException):
+        make_cell("modle=resnet8")
+
+
+BASE = ("model=vit_w48d3", "data.train_size=256")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "seed=1", "data.train_size=512", "data.subset_seed=1", "data.locality=0", "data.strokes.noise=.3", "threads=2",
+        "precision=bf16", "optim.lr=1e-5", "optim.warmup=.2", "model.depth=2", "model.pool=cls", "budget.factor=2",
+        "data.augment=flip_crop", "model=resnet8",
+    ],
+)  # fmt: skip
+def test_what_affects_the_result_changes_the_hash(make_cell: Callable, change: str) -> None:
+    assert make_cell(*BASE, change).config_hash != make_cell(*BASE).config_hash
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["out=/tmp/elsewhere", "sweep=other", "wandb=disabled", "device=cpu", "workers=3", "retry=all", "data.permute_seed=7"],
+)
+def test_what_does_not_affect_the_result_keeps_the_hash(make_cell: Callable, change: str) -> None:
+    """`permute_seed` counts below locality 1 only: at 1 nothing is permuted."""
+    assert make_cell(*BASE, change).config_hash == make_cell(*BASE).config_hash
+    if change.startswith("data.permute_seed"):
+        below = (*BASE, "data.locality=0")
+        assert make_cell(*below, change).config_hash != make_cell(*below).config_hash
+
+
+def test_the_order_of_overrides_does_not_matter(make_cell: Callable) -> None:
+    a = make_cell("seed=3", "model=resnet8", "data.train_size=64")
+    b = make_cell("data.train_size=64", "seed=3", "model=resnet8")
+    assert (a.config_hash, a.cell_name) == (b.config_hash, b.cell_name)
+
+
+def test_names_are_legal_folders_and_wandb_names(make_cell: Callable, image_folder: Callable) -> None:
+    root = image_folder({"train": {"a": 9, "b": 9}, "test": {"a": 2, "b": 2}}, name="çà, 'et' là=1")
+    quoted = str(root).replace("'", "\\'")
+    cell = make_cell("data=folder", f"data.root='{quoted}'", "data.image_size=8", "data.train_size=4", "model=resnet8")
+    assert cell.data.name == "çà, 'et' là=1"
+    assert set(cell.cell_name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+def test_steps_follow_the_budget_rule() -> None:
+    rule = BudgetConfig(steps=100, at=1000, exponent=0.5)
+    assert [rule.steps_for(n) for n in (250, 1000, 4000)] == [50, 100, 200]
+    assert BudgetConfig(steps=100, at=1000, exponent=0.5, factor=2).steps_for(4000) == 400
+    assert BudgetConfig(steps=100, at=1000, exponent=1).steps_for(3000) == 300
+
+
+@pytest.mark.parametrize("value", ["plain", "with space", "a'b", 'a"b', "a,b", "k=v", "[1]", "back\\slash", "end\\", "null", "1e3", "çà"])  # fmt: skip
+def test_overrides_for_the_record_survive_hydras_grammar(value: str) -> None:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    from scaling.compose import _literal
+
+    assert OverridesParser.create().parse_override(f"key={_literal(value)}").value() == value
+
+
+@pytest.mark.parametrize("value", [None, True, 3, -2, 0.25, 1e-5, [1, 2], ["a b", "c"]])
+def test_other_values_survive_too(value: object) -> None:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    from scaling.compose import _literal
+
+    assert OverridesParser.create().parse_override(f"key={_literal(value)}").value() == value
+
+
+def test_rerun_overrides_compose_the_same_cell(make_cell: Callable) -> None:
+    from hydra import compose, initialize_config_dir
+
+    from scaling.compose import rerun_overrides
+
+    asked = ["model=vit_w64d4", "data.train_size=300", "optim.lr=0.002", "seed=4", "sweep=mine", "out=/tmp/x"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        choices = {"data": "strokes", "model": "vit_w64d4"}
+        base = compose("config", [f"{k}={v}" for k, v in choices.items()])
+        written = rerun_overrides(compose("config", asked), base, choices)
+        again = compose("config", list(written))
+        assert settings(again) == settings(compose("config", asked))
+    assert "data.train_size=300" in written
+    assert not any(word.startswith(("out=", "budget")) for word in written)
+    assert make_cell(*written).config_hash == make_cell(*asked).config_hash

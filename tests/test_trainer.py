@@ -1,0 +1,102 @@
+"""The training loop: full batches, the schedule, divergence, and evaluation against a plain computation."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from scaling.config import OptimConfig
+from scaling.data import Splits
+from scaling.trainer import CurvePoint, Diverged, evaluate, index_batches, lr_at, make_optimizer, train
+
+
+def _splits(n: int = 40, pixels: torch.Tensor | None = None) -> Splits:
+    """Two classes of 4x4 images, dark and bright."""
+    labels = torch.arange(n) % 2
+    images = (60 + 120 * labels[:, None, None, None] + torch.arange(16).view(1, 1, 4, 4)).to(torch.uint8)
+    one = torch.ones(1, 1, 1, 1)
+    return Splits(images, labels, images, labels, images, labels, 0.5 * one, 0.25 * one, pixels)
+
+
+def test_batches_are_full_and_go_through_every_image_before_any_comes_again() -> None:
+    batches = list(index_batches(10, batch_size=4, steps=5, generator=torch.Generator().manual_seed(0)))
+    stream = torch.cat(batches)
+    assert [len(batch) for batch in batches] == [4] * 5
+    assert sorted(stream[:10].tolist()) == sorted(stream[10:].tolist()) == list(range(10))
+
+
+def test_a_batch_larger_than_the_set_repeats_images() -> None:
+    (batch,) = index_batches(3, batch_size=7, steps=1, generator=torch.Generator().manual_seed(0))
+    assert np.bincount(batch.numpy()).tolist() in ([3, 2, 2], [2, 3, 2], [2, 2, 3])
+
+
+def test_schedule_warms_up_linearly_and_ends_near_zero() -> None:
+    rates = [lr_at(step, steps=100, warmup=0.1, lr=2.0) for step in range(100)]
+    assert rates[4] == pytest.approx(2.0 * 5 / 11)
+    assert max(rates) == rates[10] == 2.0
+    assert rates[55] == pytest.approx(1.0)  # halfway down the cosine
+    assert 0 < rates[-1] < 0.002
+
+
+def test_weight_decay_spares_norms_biases_and_embeddings() -> None:
+    from scaling.models.vit import ViT
+
+    model = ViT(image_size=4, channels=1, num_classes=2, patch_size=2, width=8, depth=1, heads=1)
+    decayed, rest = make_optimizer(model, OptimConfig(weight_decay=0.3)).param_groups
+    names = {id(p): name for name, p in model.named_parameters()}
+    assert {names[id(p)].rsplit(".", 1)[-1] for p in decayed["params"]} == {"weight"}
+    assert not any("norm" in names[id(p)] for p in decayed["params"])
+    assert {"cls_token", "pos_embed", "head.bias", "norm.weight"} <= {names[id(p)] for p in rest["params"]}
+    assert (decayed["weight_decay"], rest["weight_decay"]) == (0.3, 0.0)
+
+
+def _train(model: torch.nn.Module, lr: float, report: list[CurvePoint]) -> None:
+    train(
+        model,
+        _splits(),
+        OptimConfig(lr=lr, batch_size=8, grad_clip=0.0),
+        steps=60,
+        seed=0,
+        precision="fp32",
+        augmentation="none",
+        report=report.append,
+    )
+
+
+def test_learns_what_is_easy_and_reports_what_it_saw() -> None:
+    torch.manual_seed(0)
+    model, points = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2)), []
+    _train(model, 0.05, points)
+    error, loss = evaluate(model, _splits(), _splits().test_images, _splits().test_labels, precision="fp32")
+    assert error == 0.0
+    assert loss < 0.1
+    assert points[-1].step == 60
+    assert points[-1].seen_examples == 480
+    assert points[-1].train_loss < points[0].train_loss
+
+
+def test_a_loss_that_is_not_finite_is_diverged() -> None:
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2))
+    with torch.no_grad():
+        model[1].weight.fill_(math.inf)
+    with pytest.raises(Diverged, match="nan"):
+        _train(model, 0.05, [])
+
+
+def test_evaluation_counts_errors_and_averages_the_loss() -> None:
+    class Fixed(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.tensor([[2.0, 0.0]]).expand(len(images), -1)
+
+    splits = _splits(n=30)
+    error, loss = evaluate(Fixed(), splits, splits.test_images, splits.test_labels, precision="fp32")
+    assert error == 0.5
+    assert loss == pytest.approx((math.log(1 + math.exp(-2)) + math.log(1 + math.exp(2))) / 2, rel=1e-5)
+
+
+def test_inputs_are_normalised_then_permuted() -> None:
+    order = torch.arange(16).flip(0)
+    splits = _splits(n=2, pixels=order)
+    expected = (splits.train_images.float() / 255 - 0.5) / 0.25
+    assert torch.equal(splits.inputs(splits.train_images).flatten(2), expected.flatten(2).flip(2))
