@@ -51,7 +51,7 @@ def _leaves(node: Any, prefix: str = "") -> dict[str, Any]:
 
 def settings(config: DictConfig) -> dict[str, Any]:
     """Every setting of a composed config that says what is run, by its dotted key, interpolations resolved."""
-    kept = OmegaConf.masked_copy(config, [key for key in config if key not in _NOT_IDENTITY])
+    kept = OmegaConf.masked_copy(config, [str(key) for key in config if key not in _NOT_IDENTITY])
     return _leaves(OmegaConf.to_container(kept, resolve=True))
 
 

@@ -145,7 +145,8 @@ class CellConfig:
     def cell_name(self) -> str:
         """Readable, legal as a folder and a W&B name, and unique through the hash."""
         data = self.data
-        words = f"{self.model.name}-{data.name}-loc{data.locality:g}-n{data.train_size}-s{self.seed}-lr{self.optim.lr:g}"
+        words = f"{self.model.name}-{data.name}-loc{data.locality:g}-n{data.train_size}"
+        words += f"-s{self.seed}-lr{self.optim.lr:g}"
         return f"{re.sub(r'[^0-9A-Za-z._-]', '_', words)}-{self.config_hash[:8]}"
 
     @property
@@ -293,12 +294,12 @@ def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
         ConfigError: a setting is missing, of the wrong type, or cannot work on this data.
     """
     keys = {str(key) for key in config} - {"hydra"}
-    groups = {name: _read(kind, config.get(name), name) for name, kind in _GROUPS.items()}
+    groups: dict[str, Any] = {name: _read(kind, config.get(name), name) for name, kind in _GROUPS.items()}
     top = _read(_Top, OmegaConf.masked_copy(config, [k for k in keys if k not in _GROUPS]), "config")
-    data, classes, fingerprint = _check_data(groups["data"])  # type: ignore[arg-type]
+    data, classes, fingerprint = _check_data(groups["data"])
     cell = CellConfig(
         **dataclasses.asdict(top),
-        **groups | {"data": data},  # type: ignore[arg-type]
+        **groups | {"data": data},
         num_classes=classes,
         fingerprint=fingerprint,
         overrides=overrides,

@@ -59,11 +59,12 @@ class Progress:
         left = self._time_left()
         line = (
             f"{self._done}/{self._total} cells done, {self._failed} failed, {running} running, "
-            f"{_clock(now - self._begun)} gone, {'time left unknown yet' if left is None else f'about {_clock(left)} left'}"
+            f"{_clock(now - self._begun)} gone, {'about ' + _clock(left) if left is not None else 'unknown time'} left"
         )
         end = "" if self._terminal else "\n"
         print(f"\r{line:<100}" if self._terminal else line, end=end, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        line = f"{self._done}/{self._total} cells done, {self._failed} failed, {_clock(time.monotonic() - self._begun)} gone"
+        gone = _clock(time.monotonic() - self._begun)
+        line = f"{self._done}/{self._total} cells done, {self._failed} failed, {gone} gone"
         print(f"\r{line:<100}" if self._terminal else line, file=sys.stderr, flush=True)

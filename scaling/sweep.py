@@ -1,4 +1,4 @@
-"""Brings a list of cells to their records: skips what is finished, runs the rest side by side in workers that stay alive.
+"""Brings cells to their records: skips what is finished, runs the rest side by side in workers that stay alive.
 
 Free of torch: only the workers load it, and only if there is something to run.
 """
@@ -46,7 +46,9 @@ def recorded_status(cell: CellConfig) -> str | None:
     except RecordError as error:
         raise ConfigError(f"{error}; move it away to run this cell again") from error
     if record.config_hash != cell.config_hash:
-        raise ConfigError(f"{path} belongs to another configuration ({record.config_hash}); choose another out= or sweep=")
+        raise ConfigError(
+            f"{path} belongs to another configuration ({record.config_hash}); choose another out= or sweep="
+        )
     return record.status
 
 
@@ -180,7 +182,9 @@ def run_cells(cells: Iterable[CellConfig]) -> Outcome:
     failures: dict[str, str] = {}
     if due:
         if due[0].wandb.mode == "online" and not find_key():
-            raise ConfigError("wandb.mode=online needs a key: set WANDB_API_KEY or run `wandb login`, or leave it offline")
+            raise ConfigError(
+                "wandb.mode=online needs a key: set WANDB_API_KEY or run `wandb login`, or leave it offline"
+            )
         where = Path(unique[0].out) / unique[0].sweep
         progress = Progress(due, total=len(unique), skipped=len(unique) - len(due), workers=worker_count(due))
         progress.start(f"{where}: {len(unique)} cells, {skipped} finished before, {worker_count(due)} at a time")

@@ -15,7 +15,7 @@ import hydra
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from scaling import __version__
@@ -30,7 +30,7 @@ Trains one cell (a model on a subset of the data), or every cell of a sweep that
   python -m scaling.train sweeps=quickstart
   python -m scaling.train -m model=resnet8,vit_w48d3 data.train_size=128,256,512 seed=0,1 sweep=mine
 
-Records go to out/sweep/CELL/record.json (runs/ by default). --cfg job shows the composed settings, --version the version.
+Records go to out/sweep/CELL/record.json (runs/ by default). --cfg job shows the composed settings.
 """
 
 
@@ -84,7 +84,7 @@ def _refuse(error: Exception) -> int:
 
 def _run_one(config: DictConfig) -> None:
     """What Hydra calls for a single cell (and launchers of other packages for each cell of a sweep)."""
-    full = OmegaConf.merge(config)
+    full = config.copy()
     with open_dict(full):
         full.hydra = HydraConfig.get()
     try:

@@ -27,7 +27,9 @@ def shared_data() -> Path:
 def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `python -m MODULE ARGUMENTS` in an empty folder, as a user would, with one thread."""
 
-    def run(module: str, *arguments: str, cwd: Path = tmp_path, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+    def run(
+        module: str, *arguments: str, cwd: Path = tmp_path, timeout: float = 240
+    ) -> subprocess.CompletedProcess[str]:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
         environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)}
         line = [sys.executable, "-m", module, *arguments]

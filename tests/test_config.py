@@ -1,4 +1,4 @@
-"""Every config file composes and parses; what cannot work is refused in one line; a cell's identity is what it should be."""
+"""Every config file composes and parses; what cannot work is refused; a cell's identity is right."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -36,14 +36,18 @@ def test_every_sweep_file_expands_to_cells_that_parse(make_cell: Callable, path:
 
     file = OmegaConf.load(path)
     blocks = OmegaConf.to_container(file.hydra.sweeper.cells)
-    grids = [{k: [str(v) for v in (vs if isinstance(vs, list) else [vs])] for k, vs in block.items()} for block in blocks]
+    grids = [
+        {k: [str(v) for v in (vs if isinstance(vs, list) else [vs])] for k, vs in block.items()} for block in blocks
+    ]
     jobs = expand(grids)
     assert len(jobs) == len({tuple(sorted(job)) for job in jobs}) > 0
     on_folder = []
     if any("folder" in str(entry) for entry in OmegaConf.to_container(file.get("defaults", OmegaConf.create([])))):
         counts = {"train": {"a": 40, "b": 40}, "test": {"a": 2, "b": 2}}
         on_folder = [f"data.root={image_folder(counts)}"]  # stands in for the user's
-        jobs = [[word for word in job if not word.startswith("data.train_size")] + ["data.train_size=8"] for job in jobs]
+        jobs = [
+            [word for word in job if not word.startswith("data.train_size")] + ["data.train_size=8"] for job in jobs
+        ]
     step = max(1, len(jobs) // 12)  # composing takes .1 s: a dozen cells of each sweep
     for job in jobs[::step]:
         assert make_cell(f"sweeps={path.stem}", *on_folder, *job).sweep == path.stem
@@ -103,7 +107,15 @@ def test_what_affects_the_result_changes_the_hash(make_cell: Callable, change: s
 
 @pytest.mark.parametrize(
     "change",
-    ["out=/tmp/elsewhere", "sweep=other", "wandb=disabled", "device=cpu", "workers=3", "retry=all", "data.permute_seed=7"],
+    [
+        "out=/tmp/elsewhere",
+        "sweep=other",
+        "wandb=disabled",
+        "device=cpu",
+        "workers=3",
+        "retry=all",
+        "data.permute_seed=7",
+    ],
 )
 def test_what_does_not_affect_the_result_keeps_the_hash(make_cell: Callable, change: str) -> None:
     """`permute_seed` counts below locality 1 only: at 1 nothing is permuted."""
@@ -134,7 +146,10 @@ def test_steps_follow_the_budget_rule() -> None:
     assert BudgetConfig(steps=100, at=1000, exponent=1).steps_for(3000) == 300
 
 
-@pytest.mark.parametrize("value", ["plain", "with space", "a'b", 'a"b', "a,b", "k=v", "[1]", "back\\slash", "end\\", "null", "1e3", "çà"])  # fmt: skip
+VALUES = ["plain", "with space", "a'b", 'a"b', "a,b", "k=v", "[1]", "back\\slash", "end\\", "null", "1e3", "çà"]
+
+
+@pytest.mark.parametrize("value", VALUES)
 def test_overrides_for_the_record_survive_hydras_grammar(value: str) -> None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 

@@ -1,6 +1,7 @@
 """From a config to a run's splits: nesting across sizes, one test set for all, folders and their faults."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def make_data(request: pytest.FixtureRequest, make_cell: Callable, image_folder:
 def test_subsets_nest_and_are_balanced(make_data: Callable) -> None:
     sizes = (7, 20, 41)
     pools = [load_pools(make_data(f"data.train_size={n}"))[0] for n in sizes]
-    for smaller, larger in zip(pools, pools[1:], strict=False):
+    for smaller, larger in pairwise(pools):
         assert np.array_equal(larger.images[: len(smaller.images)], smaller.images)
     for n, pool in zip(sizes, pools, strict=True):
         counts = np.bincount(pool.labels, minlength=3)
@@ -63,7 +64,10 @@ def test_subset_seeds_give_other_images(make_data: Callable) -> None:
 
 
 def test_every_model_gets_the_same_subset(make_cell: Callable) -> None:
-    pools = [load_pools(make_cell(f"model={m}", "data.train_size=50", "data.test_size=10").data) for m in ("resnet8", "vit_w48d3")]
+    pools = [
+        load_pools(make_cell(f"model={m}", "data.train_size=50", "data.test_size=10").data)
+        for m in ("resnet8", "vit_w48d3")
+    ]
     assert np.array_equal(pools[0][0].images, pools[1][0].images)
 
 
@@ -132,7 +136,9 @@ def test_a_file_that_is_no_image_is_named(image_folder: Callable) -> None:
         read_folder(str(root), image_size=8)
 
 
-def test_cifar10_is_read_in_torchvisions_format(tmp_path: Path, make_cell: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cifar10_is_read_in_torchvisions_format(
+    tmp_path: Path, make_cell: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A small archive of the real layout: 50 images in five batches; torchvision's checksums are told to pass."""
     import pickle
 

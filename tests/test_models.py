@@ -25,7 +25,14 @@ def test_patch_embedding_is_the_strided_convolution() -> None:
 def test_vit_has_the_published_number_of_parameters(name: str, width: int, depth: int, heads: int) -> None:
     with torch.device("meta"):
         ours = ViT(
-            image_size=224, channels=3, num_classes=1000, patch_size=16, width=width, depth=depth, heads=heads, pool="cls"
+            image_size=224,
+            channels=3,
+            num_classes=1000,
+            patch_size=16,
+            width=width,
+            depth=depth,
+            heads=heads,
+            pool="cls",
         )
         theirs = timm.create_model(name)
     published = {"vit_tiny_patch16_224": 5_717_416, "vit_small_patch16_224": 22_050_664}[name]
@@ -43,7 +50,9 @@ def test_vit_computes_what_timm_computes() -> None:
     theirs = timm.create_model("vit_tiny_patch16_224", img_size=64, num_classes=7).eval()
     ours = ViT(image_size=64, channels=3, num_classes=7, patch_size=16, width=192, depth=12, heads=3, pool="cls").eval()
     state = {
-        key.replace("mlp.fc1", "mlp.0").replace("mlp.fc2", "mlp.2"): value.flatten(1) if "patch_embed" in key and value.ndim == 4 else value
+        key.replace("mlp.fc1", "mlp.0").replace("mlp.fc2", "mlp.2"): value.flatten(1)
+        if "patch_embed" in key and value.ndim == 4
+        else value
         for key, value in theirs.state_dict().items()
     }
     ours.load_state_dict(state)

@@ -1,5 +1,7 @@
 """The locality knob: a permutation, nested, that a ViT of the same patch size cannot notice."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -33,8 +35,10 @@ def test_share_moved(locality: float) -> None:
 
 
 def test_what_moved_at_a_higher_locality_has_moved_at_a_lower_one() -> None:
-    moved = [set(np.flatnonzero(_permutation(locality)[2] != np.arange(16))) for locality in (0.9, 0.75, 0.5, 0.25, 0.0)]
-    for before, after in zip(moved, moved[1:], strict=False):
+    moved = [
+        set(np.flatnonzero(_permutation(locality)[2] != np.arange(16))) for locality in (0.9, 0.75, 0.5, 0.25, 0.0)
+    ]
+    for before, after in pairwise(moved):
         assert before <= after
 
 

@@ -7,17 +7,31 @@ from typing import Any
 
 import pytest
 
-from scaling.record import COLUMNS, FILE_NAME, Record, RecordError, find_records, parse_record, read_record, write_record
+from scaling.record import (
+    COLUMNS,
+    FILE_NAME,
+    Record,
+    RecordError,
+    find_records,
+    parse_record,
+    read_record,
+    write_record,
+)
 
 # The columns of the contract, in its order (docs/contracts.md).
-CONTRACT = """name sweep config_hash overrides family model width depth patch_size num_params data locality image_size
-num_classes train_size subset_seed seed lr steps seen_examples train_flops train_error val_error val_examples test_error
-test_loss test_examples train_seconds images_per_second device precision threads torch_version git_commit status""".split()
+CONTRACT = """
+name sweep config_hash overrides family model width depth patch_size num_params data locality image_size
+num_classes train_size subset_seed seed lr steps seen_examples train_flops train_error val_error val_examples
+test_error test_loss test_examples train_seconds images_per_second device precision threads torch_version
+git_commit status
+""".split()
 
 
 def _record(**changes: Any) -> Record:
     values: dict[str, Any] = dict(
-        name="a", sweep="s", config_hash="0" * 16, overrides=("seed=0",), family="cnn", model="resnet8", width=16, depth=8,
+        name="a", sweep="s", config_hash="0" * 16, overrides=("seed=0",),
+        family="cnn", model="resnet8", width=16,
+        depth=8,
         patch_size=None, num_params=75_000, data="strokes", locality=1.0, image_size=16, num_classes=10, train_size=128,
         subset_seed=0, seed=0, lr=0.01, steps=10, seen_examples=640, train_flops=1e9, train_error=0.0, val_error=0.2,
         val_examples=40, test_error=0.25, test_loss=0.7, test_examples=8000, train_seconds=1.0, images_per_second=640.0,

@@ -2,6 +2,10 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,14 +24,17 @@ SMALL = ("data.image_size=8", "data.permute_patch=4", "data.train_size=20", "dat
     ("status", "retry", "due"),
     [
         (None, None, True), ("finished", None, False), ("finished", "all", False), ("failed", None, False),
-        ("failed", "failed", True), ("failed", "diverged", False), ("diverged", "diverged", True), ("diverged", "all", True),
+        ("failed", "failed", True), ("failed", "diverged", False),
+        ("diverged", "diverged", True), ("diverged", "all", True),
     ],
 )  # fmt: skip
 def test_which_cells_are_due(status: str | None, retry: str | None, due: bool) -> None:
     assert is_due(status, retry) == due
 
 
-def test_a_finished_cell_is_skipped_and_the_record_is_bit_equal_by_any_road(make_cell: Callable, tmp_path: Path) -> None:
+def test_a_finished_cell_is_skipped_and_the_record_is_bit_equal_by_any_road(
+    make_cell: Callable, tmp_path: Path
+) -> None:
     """Run alone, in a sweep of two, and again: the metrics agree to the last bit and nothing is trained twice."""
     cells = [make_cell(*SMALL, f"model={m}", f"out={tmp_path}/a") for m in ("resnet8", "vit_w48d3")]
     outcome = run_cells(cells)
@@ -41,7 +48,9 @@ def test_a_finished_cell_is_skipped_and_the_record_is_bit_equal_by_any_road(make
     run_cells([alone])
     times = ("train_seconds", "images_per_second")
     records = [read_record(cell.folder / FILE_NAME).to_dict() for cell in (cells[1], alone)]
-    assert {k: v for k, v in records[0].items() if k not in times} == {k: v for k, v in records[1].items() if k not in times}
+    assert {k: v for k, v in records[0].items() if k not in times} == {
+        k: v for k, v in records[1].items() if k not in times
+    }
     assert records[0]["status"] == "finished"
     assert records[0]["val_examples"] == 40  # four per class
     assert records[0]["test_examples"] == 50
@@ -191,3 +200,42 @@ def test_version_answers(command: Callable) -> None:
     from scaling import __version__
 
     assert command("scaling.train", "--version").stdout.strip() == __version__
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc for the processes that are left")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_sweep_leaves_no_process_and_no_half_record(tmp_path: Path, number: signal.Signals) -> None:
+    """The parent is told to stop (or killed) while two workers are at cells that would take minutes."""
+    words = ["-m", "seed=0,1", "model=resnet8", "budget.steps=100000", "device=cpu", "wandb=disabled", "workers=2"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent), "OMP_NUM_THREADS": "1"}
+    parent = subprocess.Popen(
+        [sys.executable, "-m", "scaling.train", *words], cwd=tmp_path, env=environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+
+    def family() -> list[int]:
+        """The processes of the parent's session, itself aside, that are still alive."""
+        alive = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != parent.pid:
+                try:
+                    fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+                except (OSError, IndexError):
+                    continue
+                if int(fields[3]) == parent.pid and fields[0] != "Z":
+                    alive.append(int(entry.name))
+        return alive
+
+    deadline = time.monotonic() + 60
+    while len(family()) < 3 and time.monotonic() < deadline:  # two workers and the resource tracker
+        time.sleep(0.1)
+    time.sleep(2)
+    assert len(family()) >= 2
+    os.kill(parent.pid, number)
+    assert parent.wait(20) == (130 if number != signal.SIGKILL else -signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while family() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert family() == []
+    assert not list(tmp_path.rglob("record.json"))
+    assert not list(tmp_path.rglob("*.tmp"))

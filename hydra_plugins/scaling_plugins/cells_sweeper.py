@@ -11,7 +11,6 @@ that they have select cells; a value that no grid has replaces a key's values in
 """
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,7 +87,7 @@ class CellsSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         parser = OverridesParser.create(config_loader=self.loader)
-        cells = OmegaConf.to_container(self.cells) if OmegaConf.is_config(self.cells) else self.cells
+        cells: Any = OmegaConf.to_container(self.cells) if OmegaConf.is_config(self.cells) else self.cells
         grids = [self._grid(block, parser) for block in cells] or [{}]
         asked: Grid = {}
         fixed: list[str] = []
@@ -99,6 +98,7 @@ class CellsSweeper(Sweeper):
                 asked[override.get_key_element()] = _values(override)
         if len(asked.get("sweeps", [])) > 1:
             raise HydraException("a sweep over sweeps runs one cell of each; run one command per sweep")
+        assert self.launcher is not None
         jobs = [fixed + job for job in expand(narrow(grids, asked))]
         return [self.launcher.launch(jobs, initial_job_idx=0)]
 
@@ -107,9 +107,3 @@ def _yaml_literal(value: Any) -> str:
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def job_count(cells: Sequence[Any]) -> int:
-    """How many cells a sweep file's `cells` expand to, for its own documentation and tests."""
-    grids = [{k: [str(v) for v in (vs if isinstance(vs, list) else [vs])] for k, vs in block.items()} for block in cells]
-    return len(expand(grids))

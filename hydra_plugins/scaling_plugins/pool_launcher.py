@@ -60,5 +60,6 @@ class PoolLauncher(Launcher):
             try:
                 OmegaConf.update(config, override.get_key_element(), override.value(), merge=True)
             except OmegaConfBaseException as error:
-                raise ConfigCompositionException(f"Could not override '{override.get_key_element()}'; {error}") from error
+                text = f"Could not override '{override.get_key_element()}'; {error}"
+                raise ConfigCompositionException(text) from error
         return config

@@ -85,7 +85,7 @@ def _round_up(count: int) -> int:
 
 
 def load_pools(config: DataConfig) -> tuple[Pool, Pool, Pool]:
-    """(train, validation, test) of one run, before the device: train has `train_size` images, validation n/4 of them."""
+    """(train, validation, test) of one run, not yet on its device: n training images and n/4 for validation."""
     if config.kind == "strokes":
         size, classes = config.image_size, config.strokes.num_classes
         count = validation_size(config.train_size, num_classes=classes, available=config.train_size * classes)

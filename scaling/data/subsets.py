@@ -30,7 +30,7 @@ def nested_order(labels: np.ndarray, keys: Sequence[str], *, seed: int, salt: st
     places: list[tuple[float, bytes, int]] = []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        ranked = sorted((_rank(f"{salt}:{seed}:{label}", keys[i]), int(i)) for i in members)
+        ranked = sorted((_rank(f"{salt}:{seed}:{label}", keys[i]), i) for i in members.tolist())
         turn = _rank(f"{salt}:{seed}", str(label))  # ties between classes, drawn anew for each seed
         for r, (_, index) in enumerate(ranked):
             places.append((0.0 if r == 0 else (r + 0.5) / len(members), turn, index))
@@ -38,7 +38,7 @@ def nested_order(labels: np.ndarray, keys: Sequence[str], *, seed: int, salt: st
 
 
 def split_validation(labels: np.ndarray, keys: Sequence[str], *, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Splits a pool into (train, validation) indices. The split depends on the names alone: no run ever trains on it."""
+    """Splits a pool into (train, validation) indices. It depends on the names alone, so no run trains on it."""
     order = nested_order(labels, keys, seed=0, salt="validation")
     count = round(share * len(order))
     return np.sort(order[count:]), np.sort(order[:count])

@@ -1,4 +1,4 @@
-"""The CIFAR ResNets 6n+2 of He et al. (2016, arXiv 1512.03385, section 4.2) with a width: 8, 14, 20, 32, 56, 110 layers.
+"""The CIFAR ResNets 6n+2 of He et al. (2016, arXiv 1512.03385, section 4.2): 8, 14, 20, 32, 56, 110 layers.
 
 Three stages of n basic blocks at widths w, 2w, 4w (w = 16 in the paper) and strides 1, 2, 2; identity shortcuts that
 are subsampled and padded with zeros where the shape changes (option A), so that they hold no parameters.
@@ -23,12 +23,13 @@ class BasicBlock(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         out = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         if self.stride > 1 or self.extra:  # option A
-            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.extra // 2, self.extra - self.extra // 2))
+            before = self.extra // 2
+            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, before, self.extra - before))
         return F.relu(out + x)
 
 
 class ResNet(nn.Module):
-    """Logits (batch, num_classes) from images (batch, channels, height, width); `depth` is 6n+2, `width` the first w."""
+    """Logits (batch, num_classes) from images (batch, channels, height, width); `depth` is 6n+2."""
 
     def __init__(self, *, channels: int, num_classes: int, depth: int, width: int = 16) -> None:
         super().__init__()
