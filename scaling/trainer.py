@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from scaling.data import Splits
 
 _EVAL_BATCH = 1000
+_AHEAD = 128  # steps whose random numbers are drawn on the CPU and sent to the device at once
 
 
 class Diverged(RuntimeError):
@@ -36,14 +37,28 @@ class CurvePoint:
     seconds: float
 
 
-def index_batches(count: int, *, batch_size: int, steps: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
+def index_batches(
+    count: int, *, batch_size: int, steps: int, generator: torch.Generator, device: torch.device
+) -> Iterator[torch.Tensor]:
     """Index batches of one endless stream of shuffled epochs: always full, so that seen = steps x batch size."""
     stream = torch.empty(0, dtype=torch.long)
-    for _ in range(steps):
-        while len(stream) < batch_size:
-            stream = torch.cat([stream, torch.randperm(count, generator=generator)])
-        yield stream[:batch_size]
-        stream = stream[batch_size:]
+    for first in range(0, steps, _AHEAD):
+        ahead = min(_AHEAD, steps - first)
+        parts, have = [stream], len(stream)
+        while have < ahead * batch_size:
+            parts.append(torch.randperm(count, generator=generator))
+            have += count
+        stream = torch.cat(parts)
+        yield from stream[: ahead * batch_size].view(ahead, batch_size).to(device)
+        stream = stream[ahead * batch_size :]
+
+
+def uniform_batches(
+    batch_size: int, *, steps: int, generator: torch.Generator, device: torch.device
+) -> Iterator[torch.Tensor]:
+    """Three uniform numbers for each image of each batch, (3, batch): what augmentation needs."""
+    for first in range(0, steps, _AHEAD):
+        yield from torch.rand((min(_AHEAD, steps - first), 3, batch_size), generator=generator).to(device)
 
 
 def lr_at(step: int, *, steps: int, warmup: float, lr: float) -> float:
@@ -87,14 +102,15 @@ def train(
     draws = torch.Generator().manual_seed(seed + 1_000_003)
     optimizer = make_optimizer(model, config)
     smoothing, parameters = config.label_smoothing, list(model.parameters())
-    batches = index_batches(len(splits.train_labels), batch_size=config.batch_size, steps=steps, generator=order)
+    count, batch_size = len(splits.train_labels), config.batch_size
+    batches = index_batches(count, batch_size=batch_size, steps=steps, generator=order, device=device)
+    numbers = uniform_batches(batch_size, steps=steps, generator=draws, device=device)
     every = max(1, steps // 50)
     loss_sum, since = torch.zeros((), device=device), 0
     model.train()
     start = time.perf_counter()
-    for step, index in enumerate(batches):
-        index = index.to(device, non_blocking=True)
-        images = augment(splits.train_images[index], draws, name=augmentation)
+    for step, (index, uniform) in enumerate(zip(batches, numbers, strict=True)):
+        images = augment(splits.train_images[index], uniform, name=augmentation)
         lr = lr_at(step, steps=steps, warmup=config.warmup, lr=config.lr)
         for group in optimizer.param_groups:
             group["lr"] = lr

@@ -8,7 +8,7 @@ from scaling.data.augment import augment, flip_crop
 
 def test_each_output_is_a_window_of_the_padded_image_or_its_mirror() -> None:
     images = torch.randint(0, 256, (24, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    out = flip_crop(images, torch.Generator().manual_seed(1), padding=2)
+    out = flip_crop(images, torch.rand(3, 24, generator=torch.Generator().manual_seed(1)), padding=2)
     padded = F.pad(images.float(), (2, 2, 2, 2), mode="reflect").to(torch.uint8)
     kinds = set()
     for i in range(24):
@@ -28,4 +28,4 @@ def test_each_output_is_a_window_of_the_padded_image_or_its_mirror() -> None:
 
 def test_none_changes_nothing() -> None:
     images = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
-    assert augment(images, torch.Generator(), name="none") is images
+    assert augment(images, torch.rand(3, 2), name="none") is images

@@ -8,7 +8,9 @@ import torch
 
 from scaling.config import OptimConfig
 from scaling.data import Splits
-from scaling.trainer import CurvePoint, Diverged, evaluate, index_batches, lr_at, make_optimizer, train
+from scaling.trainer import CurvePoint, Diverged, evaluate, index_batches, lr_at, make_optimizer, train, uniform_batches
+
+CPU = torch.device("cpu")
 
 
 def _splits(n: int = 40, pixels: torch.Tensor | None = None) -> Splits:
@@ -20,14 +22,25 @@ def _splits(n: int = 40, pixels: torch.Tensor | None = None) -> Splits:
 
 
 def test_batches_are_full_and_go_through_every_image_before_any_comes_again() -> None:
-    batches = list(index_batches(10, batch_size=4, steps=5, generator=torch.Generator().manual_seed(0)))
+    batches = list(index_batches(10, batch_size=4, steps=5, generator=torch.Generator().manual_seed(0), device=CPU))
     stream = torch.cat(batches)
     assert [len(batch) for batch in batches] == [4] * 5
     assert sorted(stream[:10].tolist()) == sorted(stream[10:].tolist()) == list(range(10))
 
 
+def test_long_streams_go_on_where_the_last_piece_ended() -> None:
+    """Epochs of 7 images through batches of 3, over several pieces sent ahead: each epoch still holds every image."""
+    steps = 1000
+    batches = index_batches(7, batch_size=3, steps=steps, generator=torch.Generator().manual_seed(0), device=CPU)
+    stream = torch.cat(list(batches))
+    assert len(stream) == 3 * steps
+    epochs = stream[: 3 * steps // 7 * 7].view(-1, 7).sort(dim=1).values
+    assert torch.equal(epochs, torch.arange(7).expand_as(epochs))
+    assert sum(1 for _ in uniform_batches(4, steps=steps, generator=torch.Generator(), device=CPU)) == steps
+
+
 def test_a_batch_larger_than_the_set_repeats_images() -> None:
-    (batch,) = index_batches(3, batch_size=7, steps=1, generator=torch.Generator().manual_seed(0))
+    (batch,) = index_batches(3, batch_size=7, steps=1, generator=torch.Generator().manual_seed(0), device=CPU)
     assert np.bincount(batch.numpy()).tolist() in ([3, 2, 2], [2, 3, 2], [2, 2, 3])
 
 
