@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from scaling.data.folder import DataError, folder_facts
 from scaling.data.strokes import VERSION as STROKES_VERSION
 from scaling.data.strokes import StrokesConfig
+from scaling.model_config import ModelConfig, ModelError, check_model
 
 AUGMENTATIONS = ("none", "flip_crop")
 
@@ -43,19 +44,6 @@ class DataConfig:
     permute_seed: int = 0
     augment: str = "none"
     strokes: StrokesConfig = field(default_factory=StrokesConfig)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfig:
-    name: str
-    family: str
-    width: int
-    depth: int
-    patch_size: int | None = None  # the fields from here on are the ViT's
-    heads: int = 1
-    mlp_ratio: float = 4.0
-    pool: str = "cls"
-    pos_embed_std: float = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +120,7 @@ class CellConfig:
             del data["permute_patch"], data["permute_seed"]
         identity = {
             "data": data | {"fingerprint": self.fingerprint},
-            "model": dataclasses.asdict(self.model),
+            "model": self.model.identity(),
             "optim": dataclasses.asdict(self.optim),
             "steps": self.steps,
             "seed": self.seed,
@@ -217,28 +205,6 @@ def _check_data(data: DataConfig) -> tuple[DataConfig, int, str]:
     return data, classes, fingerprint
 
 
-def _check_model(model: ModelConfig, data: DataConfig) -> None:
-    _require(model.family in ("vit", "cnn"), f"model.family={model.family} is neither vit nor cnn")
-    _require(model.width > 0 and model.depth > 0, f"model.width={model.width} model.depth={model.depth}: not sizes")
-    if model.family == "cnn":
-        fits = model.depth >= 8 and (model.depth - 2) % 6 == 0
-        _require(fits, f"model.depth={model.depth} is not 6n+2 (8, 14, 20, 32, 56, 110, ...)")
-        return
-    size, patch = data.image_size, model.patch_size
-    _require(patch is not None and patch > 0, f"model.patch_size={patch} is not a size")
-    assert patch is not None
-    below, above = size // patch * patch, -(-size // patch) * patch
-    nearest = " or ".join(str(s) for s in (below, above) if s > 0)
-    _require(size % patch == 0, f"model.patch_size={patch} does not divide data.image_size={size}; {nearest} would do")
-    _require(model.width % model.heads == 0, f"model.heads={model.heads} does not divide model.width={model.width}")
-    _require(model.pool in ("cls", "mean"), f"model.pool={model.pool} is neither cls nor mean")
-    if data.locality < 1 and patch != data.permute_patch:
-        raise ConfigError(
-            f"model.patch_size={patch} is not data.permute_patch={data.permute_patch}: below locality 1 the ViT would "
-            "not meet the same distribution"
-        )
-
-
 def _check_run(cell: CellConfig) -> None:
     optim, budget = cell.optim, cell.budget
     _require(optim.name in ("adamw", "sgd"), f"optim.name={optim.name} is neither adamw nor sgd")
@@ -304,6 +270,15 @@ def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
         fingerprint=fingerprint,
         overrides=overrides,
     )
-    _check_model(cell.model, data)
+    try:
+        check_model(
+            cell.model,
+            image_size=data.image_size,
+            channels=data.channels,
+            num_classes=classes,
+            permute_patch=data.permute_patch if data.locality < 1 else None,
+        )
+    except ModelError as error:
+        raise ConfigError(str(error)) from error
     _check_run(cell)
     return cell

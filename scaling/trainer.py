@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scaling.config import OptimConfig
     from scaling.data import Splits
 
+_NOT_DECAYED = ("cls_token", "pos_embed", "attn_pool.latent")
 _EVAL_BATCH = 1000
 _AHEAD = 128  # steps whose random numbers are drawn on the CPU and sent to the device at once
 
@@ -70,9 +71,9 @@ def lr_at(step: int, *, steps: int, warmup: float, lr: float) -> float:
 
 
 def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """Weight decay on matrices and kernels only: not on norms, biases, class token and position embeddings."""
-    decayed = [p for name, p in model.named_parameters() if p.ndim >= 2 and name not in ("cls_token", "pos_embed")]
-    rest = [p for name, p in model.named_parameters() if p.ndim < 2 or name in ("cls_token", "pos_embed")]
+    """Weight decay on matrices and kernels only: not on norms, biases, learned tokens and position embeddings."""
+    decayed = [p for name, p in model.named_parameters() if p.ndim >= 2 and name not in _NOT_DECAYED]
+    rest = [p for name, p in model.named_parameters() if p.ndim < 2 or name in _NOT_DECAYED]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
     if config.name == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)

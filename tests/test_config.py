@@ -62,6 +62,10 @@ def test_every_sweep_file_expands_to_cells_that_parse(make_cell: Callable, path:
         (["data.locality=1.5"], r"outside \[0, 1\]"),
         (["data.locality=0", "data.permute_patch=7"], "does not divide"),
         (["model.depth=9"], "6n"),
+        (["model=vit_s", "model.pool=max"], "cls, mean, map"),
+        (["model=vit_s", "model.pos_embed=rotary"], "learned, sincos, none"),
+        (["model=vit_s", "model.dropout=1"], "model.dropout"),
+        (["model=vit_s", "model.width=390", "model.pos_embed=sincos"], "that 4 divides"),
         (["seed=-1"], "negative"),
         (["seed=first"], "Integer"),
         (["precision=fp8"], "neither"),
@@ -98,7 +102,7 @@ BASE = ("model=vit_w48d3", "data.train_size=256")
     [
         "seed=1", "data.train_size=512", "data.subset_seed=1", "data.locality=0", "data.strokes.noise=.3", "threads=2",
         "precision=bf16", "optim.lr=1e-5", "optim.warmup=.2", "model.depth=2", "model.pool=cls", "budget.factor=2",
-        "data.augment=flip_crop", "model=resnet8",
+        "data.augment=flip_crop", "model=resnet8", "model.pos_embed=sincos", "model.dropout=.1", "model.drop_path=.1",
     ],
 )  # fmt: skip
 def test_what_affects_the_result_changes_the_hash(make_cell: Callable, change: str) -> None:
@@ -123,6 +127,19 @@ def test_what_does_not_affect_the_result_keeps_the_hash(make_cell: Callable, cha
     if change.startswith("data.permute_seed"):
         below = (*BASE, "data.locality=0")
         assert make_cell(*below, change).config_hash != make_cell(*below).config_hash
+
+
+@pytest.mark.parametrize(
+    ("words", "known"),
+    [
+        (("model=vit_w48d3", "data.train_size=256"), "e1593777d52315f7"),
+        (("model=resnet8", "data.train_size=256"), "182728a74c20cbf6"),
+        (("model=vit_w64d4", "data.locality=0", "seed=2"), "398b2e0f9582ee3f"),
+    ],
+)
+def test_hashes_of_the_first_records_stay(make_cell: Callable, words: tuple[str, ...], known: str) -> None:
+    """Settings that came later count only when they are used: what was run before is found again."""
+    assert make_cell(*words).config_hash == known
 
 
 def test_the_order_of_overrides_does_not_matter(make_cell: Callable) -> None:

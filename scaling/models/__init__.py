@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,7 +15,7 @@ from scaling.models.resnet import ResNet
 from scaling.models.vit import ViT
 
 if TYPE_CHECKING:
-    from scaling.config import ModelConfig
+    from scaling.model_config import ModelConfig
 
 
 def build_model(config: ModelConfig, *, image_size: int, channels: int, num_classes: int) -> nn.Module:
@@ -31,7 +33,10 @@ def build_model(config: ModelConfig, *, image_size: int, channels: int, num_clas
         heads=config.heads,
         mlp_ratio=config.mlp_ratio,
         pool=config.pool,
+        pos_embed=config.pos_embed,
         pos_embed_std=config.pos_embed_std,
+        dropout=config.dropout,
+        drop_path=config.drop_path,
     )
 
 
@@ -40,16 +45,30 @@ def num_params(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
+@contextlib.contextmanager
+def _count(model: nn.Module) -> Iterator[FlopCounterMode]:
+    """Counts inside, with the model in evaluation mode, which leaves the running statistics of the norms alone."""
+    training = model.training
+    model.eval()
+    # The counter does not know the CPU's fused attention; the plain one is two matmuls that it does know.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        yield counter
+    model.train(training)
+
+
+def multiply_adds(model: nn.Module, *, image_size: int, channels: int) -> float:
+    """Multiply-adds of one image's forward pass: every matmul, convolution and attention; works on the meta device."""
+    images = torch.zeros(1, channels, image_size, image_size, device=next(model.parameters()).device)
+    with torch.no_grad(), _count(model) as counter:
+        model(images)
+    return counter.get_total_flops() / 2
+
+
 def train_flops_per_example(model: nn.Module, *, image_size: int, channels: int) -> float:
     """Arithmetic of one image's forward and backward pass, 2 per multiply-add: every matmul, convolution and attention,
     embedding and head included; norms and activations are not counted."""
-    device = next(model.parameters()).device
-    images = torch.zeros(2, channels, image_size, image_size, device=device)
-    training = model.training
-    model.eval()  # leaves the running statistics of the norms alone
-    # The counter does not know the CPU's fused attention; the plain one is two matmuls that it does know.
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    images = torch.zeros(2, channels, image_size, image_size, device=next(model.parameters()).device)
+    with _count(model) as counter:
         model(images).sum().backward()
     model.zero_grad(set_to_none=True)
-    model.train(training)
     return counter.get_total_flops() / len(images)

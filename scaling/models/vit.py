@@ -1,6 +1,7 @@
-"""The Vision Transformer of Dosovitskiy et al. (2021, arXiv 2010.11929): pre-norm, learned position embeddings.
+"""The Vision Transformer of Dosovitskiy et al. (2021, arXiv 2010.11929): pre-norm, any width, depth and patch size.
 
-Words as in timm: patch_embed, cls_token, pos_embed, blocks, norm, head. Shapes: (batch, tokens, width).
+Words and weight names as in timm: patch_embed, cls_token, pos_embed, blocks, norm, head. Shapes: (batch, tokens,
+width).
 """
 
 from __future__ import annotations
@@ -8,6 +9,20 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from scaling.model_config import POOLS, POS_EMBEDS
+from scaling.models.positions import sincos_2d
+
+# The published sizes: B, L, H of the paper's table 1, Ti and S of DeiT (Touvron et al. 2021), mu of big_vision. Patch
+# sizes are free; MLPs are four widths wide. conf/model/vit_*.yaml holds the same numbers.
+SIZES = {
+    "mu": dict(width=32, depth=1, heads=2),
+    "ti": dict(width=192, depth=12, heads=3),
+    "s": dict(width=384, depth=12, heads=6),
+    "b": dict(width=768, depth=12, heads=12),
+    "l": dict(width=1024, depth=24, heads=16),
+    "h": dict(width=1280, depth=32, heads=16),
+}
 
 
 class PatchEmbed(nn.Module):
@@ -52,26 +67,77 @@ class Attention(nn.Module):
         return self.proj(attend(q, k, v).transpose(1, 2).reshape(batch, tokens, width))
 
 
-class Block(nn.Module):
-    def __init__(self, width: int, heads: int, mlp_ratio: float) -> None:
+class Mlp(nn.Module):
+    def __init__(self, width: int, hidden: int, dropout: float) -> None:
         super().__init__()
-        hidden = int(width * mlp_ratio)
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+        self.drop = nn.Dropout(dropout) if dropout else nn.Identity()  # identity draws no random numbers
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.drop(self.fc2(self.drop(F.gelu(self.fc1(x)))))
+
+
+class DropPath(nn.Module):
+    """Stochastic depth (Huang et al. 2016): a branch is left out for whole images, and scaled up where it is kept."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        kept = torch.rand(len(x), 1, 1, device=x.device) >= self.rate
+        return x * (kept.to(x.dtype) / (1 - self.rate))
+
+
+class Block(nn.Module):
+    def __init__(
+        self, width: int, heads: int, mlp_ratio: float, *, dropout: float = 0.0, drop_path: float = 0.0
+    ) -> None:
+        super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
         self.attn = Attention(width, heads)
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
-        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        self.mlp = Mlp(width, int(width * mlp_ratio), dropout)
+        self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.drop_path = DropPath(drop_path)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x + self.attn(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+        x = x + self.drop_path(self.drop(self.attn(self.norm1(x))))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+class AttentionPool(nn.Module):
+    """MAP: one learned query attends to all tokens, then an MLP (Zhai et al. 2022, as in big_vision's ViT)."""
+
+    def __init__(self, width: int, heads: int, mlp_ratio: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.latent = nn.Parameter(torch.randn(1, 1, width) * width**-0.5)
+        self.q = nn.Linear(width, width)
+        self.kv = nn.Linear(width, 2 * width)
+        self.proj = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = Mlp(width, int(width * mlp_ratio), 0.0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        batch, tokens, width = x.shape
+        q = self.q(self.latent.expand(batch, -1, -1)).view(batch, 1, self.heads, width // self.heads).transpose(1, 2)
+        kv = self.kv(x).view(batch, tokens, 2, self.heads, width // self.heads)
+        k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)  # (batch, heads, tokens, head width)
+        x = self.proj(attend(q, k, v).transpose(1, 2).reshape(batch, width))
+        return x + self.mlp(self.norm(x))
 
 
 class ViT(nn.Module):
     """Logits (batch, num_classes) from images (batch, channels, image_size, image_size).
 
-    `pool` is "cls" (the head reads the class token after the last norm) or "mean" (no class token; the head reads the
-    mean of the patch tokens). Position embeddings start as independent normals of deviation `pos_embed_std`: .02 is
-    the paper's; small images and short runs want more (LAB.md).
+    `pool`: "cls" (the head reads the class token after the last norm), "mean" (no class token; the head reads the mean
+    of the patch tokens) or "map" (no class token; attention pooling). `pos_embed`: "learned" (independent normals of
+    deviation `pos_embed_std` at first: .02 is the paper's; small images and short runs want more, LAB.md), "sincos"
+    (fixed) or "none". `drop_path` is the rate of the last block, rising linearly from 0 at the first.
     """
 
     def __init__(
@@ -86,22 +152,36 @@ class ViT(nn.Module):
         heads: int,
         mlp_ratio: float = 4.0,
         pool: str = "cls",
+        pos_embed: str = "learned",
         pos_embed_std: float = 0.02,
+        dropout: float = 0.0,
+        drop_path: float = 0.0,
     ) -> None:
         super().__init__()
         if image_size % patch_size:
             raise ValueError(f"patch_size={patch_size} does not divide image_size={image_size}")
         if width % heads:
             raise ValueError(f"heads={heads} does not divide width={width}")
-        if pool not in ("cls", "mean"):
-            raise ValueError(f"pool={pool!r} is neither cls nor mean")
-        tokens = (image_size // patch_size) ** 2 + (pool == "cls")
-        self.pool = pool
+        if pool not in POOLS:
+            raise ValueError(f"pool={pool!r} is not one of {', '.join(POOLS)}")
+        if pos_embed not in POS_EMBEDS:
+            raise ValueError(f"pos_embed={pos_embed!r} is not one of {', '.join(POS_EMBEDS)}")
+        self.grid, self.prefix, self.pool = image_size // patch_size, int(pool == "cls"), pool
         self.patch_embed = PatchEmbed(patch_size=patch_size, channels=channels, width=width)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width)) if pool == "cls" else None
-        self.pos_embed = nn.Parameter(pos_embed_std * torch.randn(1, tokens, width))
-        self.blocks = nn.Sequential(*(Block(width, heads, mlp_ratio) for _ in range(depth)))
+        self.pos_embed: torch.Tensor | None
+        if pos_embed == "learned":
+            self.pos_embed = nn.Parameter(pos_embed_std * torch.randn(1, self.prefix + self.grid**2, width))
+        else:
+            table = sincos_2d(grid=self.grid, width=width, prefix=self.prefix) if pos_embed == "sincos" else None
+            self.register_buffer("pos_embed", table, persistent=False)
+        self.drop = nn.Dropout(dropout) if dropout else nn.Identity()
+        rates = [drop_path * i / max(1, depth - 1) for i in range(depth)]
+        self.blocks = nn.Sequential(
+            *(Block(width, heads, mlp_ratio, dropout=dropout, drop_path=rate) for rate in rates)
+        )
         self.norm = nn.LayerNorm(width, eps=1e-6)
+        self.attn_pool = AttentionPool(width, heads, mlp_ratio) if pool == "map" else None
         self.head = nn.Linear(width, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Linear):
@@ -109,9 +189,15 @@ class ViT(nn.Module):
                 nn.init.zeros_(module.bias)
         nn.init.zeros_(self.head.weight)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        x = self.patch_embed(images)  # (batch, tokens, width)
+    def embed(self, images: torch.Tensor) -> torch.Tensor:
+        """What the first block reads: (batch, tokens, width), the class token first where there is one."""
+        x = self.patch_embed(images)
         if self.cls_token is not None:
             x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
-        x = self.norm(self.blocks(x + self.pos_embed))
+        return self.drop(x if self.pos_embed is None else x + self.pos_embed)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = self.norm(self.blocks(self.embed(images)))
+        if self.attn_pool is not None:
+            return self.head(self.attn_pool(x))
         return self.head(x[:, 0] if self.pool == "cls" else x.mean(dim=1))

@@ -1,0 +1,87 @@
+"""What describes a model: the settings under `model`, which of them count for a cell's identity, and what cannot work.
+
+Free of torch, so that a wrong model is refused before anything is loaded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+POOLS = ("cls", "mean", "map")
+POS_EMBEDS = ("learned", "sincos", "none")
+
+
+class ModelError(ValueError):
+    """A model that cannot be; the message says in one line why, and what could be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    name: str
+    family: str
+    width: int
+    depth: int
+    patch_size: int | None = None  # the fields from here on are the ViT's
+    heads: int = 1
+    mlp_ratio: float = 4.0
+    pool: str = "cls"
+    pos_embed_std: float = 0.02
+    pos_embed: str = "learned"
+    dropout: float = 0.0
+    drop_path: float = 0.0  # stochastic depth: the last block's rate, rising linearly from 0
+
+    def identity(self) -> dict[str, Any]:
+        """What a cell's hash covers. Settings that came after the first records count only when they are used, so that
+        the cells of before keep their names and are not run again."""
+        later = ("pos_embed", "dropout", "drop_path")
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        values = dataclasses.asdict(self)
+        return {key: value for key, value in values.items() if key not in later or value != defaults[key]}
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ModelError(message)
+
+
+def _check_vit(model: ModelConfig, image_size: int, permute_patch: int | None) -> None:
+    patch = model.patch_size
+    _require(patch is not None and patch > 0, f"model.patch_size={patch} is not a size")
+    assert patch is not None
+    below, above = image_size // patch * patch, -(-image_size // patch) * patch
+    nearest = " or ".join(str(size) for size in (below, above) if size > 0)
+    divides = f"model.patch_size={patch} does not divide data.image_size={image_size}; {nearest} would do"
+    _require(image_size % patch == 0, divides)
+    _require(model.heads > 0, f"model.heads={model.heads} is not positive")
+    _require(model.width % model.heads == 0, f"model.heads={model.heads} does not divide model.width={model.width}")
+    _require(model.pool in POOLS, f"model.pool={model.pool} is not one of {', '.join(POOLS)}")
+    _require(model.pos_embed in POS_EMBEDS, f"model.pos_embed={model.pos_embed} is not one of {', '.join(POS_EMBEDS)}")
+    sines = model.pos_embed != "sincos" or model.width % 4 == 0
+    _require(sines, f"model.pos_embed=sincos needs a model.width that 4 divides, not {model.width}")
+    for key in ("dropout", "drop_path"):
+        rate = getattr(model, key)
+        _require(0 <= rate < 1, f"model.{key}={rate} lies outside [0, 1)")
+    if permute_patch is not None and patch != permute_patch:
+        raise ModelError(
+            f"model.patch_size={patch} is not data.permute_patch={permute_patch}: below locality 1 the ViT would "
+            "not meet the same distribution"
+        )
+
+
+def check_model(
+    model: ModelConfig, *, image_size: int, channels: int, num_classes: int, permute_patch: int | None
+) -> None:
+    """Refuses a model that cannot be built for such images; `permute_patch` is None where nothing is permuted.
+
+    Raises:
+        ModelError: with what would do.
+    """
+    _require(model.family in ("vit", "cnn"), f"model.family={model.family} is neither vit nor cnn")
+    _require(model.width > 0 and model.depth > 0, f"model.width={model.width} model.depth={model.depth}: not sizes")
+    if model.family == "vit":
+        _check_vit(model, image_size, permute_patch)
+    else:
+        fits = model.depth >= 8 and (model.depth - 2) % 6 == 0
+        _require(fits, f"model.depth={model.depth} is not 6n+2 (8, 14, 20, 32, 56, 110, ...)")
