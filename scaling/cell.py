@@ -14,7 +14,9 @@ import torch
 
 from scaling.config import CellConfig
 from scaling.data import Splits, load_splits
+from scaling.init_from import WEIGHTS_FILE, weights_path
 from scaling.models import build_model, num_params, train_flops_per_example
+from scaling.models.weights import load_weights, named_weights, read_weights, save_weights
 from scaling.record import Record, write_record
 from scaling.tracking import track
 from scaling.trainer import CurvePoint, Diverged, evaluate, train
@@ -73,7 +75,21 @@ def _known_before(cell: CellConfig, device: torch.device) -> dict[str, Any]:
         torch_version=torch.__version__,
         git_commit=_git_commit(),
         budget_factor=cell.budget.factor,
+        init_from=cell.start,
     )
+
+
+def _build(cell: CellConfig, channels: int, device: torch.device) -> torch.nn.Module:
+    """The cell's model on its device, with the weights that the run starts from where it starts from some."""
+    torch.manual_seed(cell.seed)
+    model = build_model(
+        cell.model, image_size=cell.data.image_size, channels=channels, num_classes=cell.num_classes
+    ).to(device)
+    if cell.start is not None:
+        named = cell.start == cell.start_fingerprint  # a published name is its own fingerprint
+        state = named_weights(cell.start) if named else read_weights(weights_path(cell.start))
+        load_weights(model, state, mode=cell.model.pos_embed_resize)
+    return model
 
 
 def _train_and_test(cell: CellConfig, splits: Splits, model: torch.nn.Module, report: Any) -> dict[str, Any]:
@@ -142,11 +158,8 @@ def run_cell(cell: CellConfig) -> Record:
 
         try:
             splits = load_splits(data, device)
-            torch.manual_seed(cell.seed)
             channels = splits.train_images.shape[1]
-            model = build_model(
-                cell.model, image_size=data.image_size, channels=channels, num_classes=cell.num_classes
-            ).to(device)
+            model = _build(cell, channels, device)
             flops = train_flops_per_example(model, image_size=data.image_size, channels=channels)
             fields |= dict(
                 num_params=num_params(model),
@@ -155,6 +168,8 @@ def run_cell(cell: CellConfig) -> Record:
                 test_examples=len(splits.test_labels),
             )
             fields |= _train_and_test(cell, splits, model, report)
+            if cell.keep == "last":
+                save_weights(model, cell.folder / WEIGHTS_FILE)
         except Diverged as error:
             fields |= dict(status="diverged", error_text=str(error))
         except Exception as error:  # one cell's failure must not be the sweep's: it is recorded with its text

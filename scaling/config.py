@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from scaling.data.folder import DataError, folder_facts
 from scaling.data.strokes import VERSION as STROKES_VERSION
 from scaling.data.strokes import StrokesConfig
+from scaling.init_from import InitError, check_start
 from scaling.model_config import ModelConfig, ModelError, check_model
 
 AUGMENTATIONS = ("none", "flip_crop")
@@ -84,8 +85,8 @@ class WandbConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CellConfig:
-    """One run, completely described. `out`, `sweep`, `wandb`, `device` and the counts of workers do not affect its
-    result (the device is recorded), everything else does."""
+    """One run, completely described. `out`, `sweep`, `wandb`, `device`, `keep` and the counts of workers do not affect
+    its result (the device is recorded), everything else does."""
 
     sweep: str
     out: str
@@ -100,6 +101,10 @@ class CellConfig:
     optim: OptimConfig
     budget: BudgetConfig
     wandb: WandbConfig
+    keep: str = "none"  # or last: the final weights, in the cell's folder
+    init_from: str | None = None
+    pretrained: str | None = None
+    start_fingerprint: str = ""  # of the weights that the run starts from; filled in by `parse`
     fingerprint: str = ""  # of the data; filled in by `parse`
     num_classes: int = 0
     overrides: tuple[str, ...] = ()
@@ -107,6 +112,11 @@ class CellConfig:
     @property
     def steps(self) -> int:
         return self.budget.steps_for(self.data.train_size)
+
+    @property
+    def start(self) -> str | None:
+        """The run, checkpoint or published name that the weights come from; None for a fresh initialisation."""
+        return self.init_from or self.pretrained
 
     @property
     def config_hash(self) -> str:
@@ -127,6 +137,8 @@ class CellConfig:
             "precision": self.precision,
             "threads": self.threads,
         }
+        if self.start_fingerprint:
+            identity["start"] = self.start_fingerprint
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -220,6 +232,7 @@ def _check_run(cell: CellConfig) -> None:
     _require(device_known is not None, f"device={cell.device} is not auto, cpu, cuda or mps")
     retries = (None, "failed", "diverged", "all")
     _require(cell.retry in retries, f"retry={cell.retry} is not failed, diverged or all")
+    _require(cell.keep in ("none", "last"), f"keep={cell.keep} is neither none nor last")
     modes = ("offline", "online", "disabled")
     _require(cell.wandb.mode in modes, f"wandb.mode={cell.wandb.mode} is not one of {', '.join(modes)}")
     name_is_legal = re.fullmatch(r"[0-9A-Za-z._-]+", cell.sweep) is not None and cell.sweep.strip(".") != ""
@@ -238,6 +251,9 @@ class _Top:
     device: str
     workers: int | None
     retry: str | None
+    keep: str = "none"
+    init_from: str | None = None
+    pretrained: str | None = None
 
 
 _GROUPS = {
@@ -278,7 +294,16 @@ def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
             num_classes=classes,
             permute_patch=data.permute_patch if data.locality < 1 else None,
         )
-    except ModelError as error:
+        start_fingerprint = check_start(
+            init_from=cell.init_from,
+            pretrained=cell.pretrained,
+            model=cell.model,
+            image_size=data.image_size,
+            channels=data.channels,
+            num_classes=classes,
+            locality=data.locality,
+        )
+    except (ModelError, InitError) as error:
         raise ConfigError(str(error)) from error
     _check_run(cell)
-    return cell
+    return dataclasses.replace(cell, start_fingerprint=start_fingerprint)

@@ -31,11 +31,12 @@ class ModelConfig:
     pos_embed: str = "learned"
     dropout: float = 0.0
     drop_path: float = 0.0  # stochastic depth: the last block's rate, rising linearly from 0
+    pos_embed_resize: str = "bicubic"  # of weights for another image size; the original JAX code's is bilinear
 
     def identity(self) -> dict[str, Any]:
         """What a cell's hash covers. Settings that came after the first records count only when they are used, so that
         the cells of before keep their names and are not run again."""
-        later = ("pos_embed", "dropout", "drop_path")
+        later = ("pos_embed", "dropout", "drop_path", "pos_embed_resize")
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         values = dataclasses.asdict(self)
         return {key: value for key, value in values.items() if key not in later or value != defaults[key]}
@@ -60,6 +61,9 @@ def _check_vit(model: ModelConfig, image_size: int, permute_patch: int | None) -
     _require(model.pos_embed in POS_EMBEDS, f"model.pos_embed={model.pos_embed} is not one of {', '.join(POS_EMBEDS)}")
     sines = model.pos_embed != "sincos" or model.width % 4 == 0
     _require(sines, f"model.pos_embed=sincos needs a model.width that 4 divides, not {model.width}")
+    modes = ("bicubic", "bilinear")
+    resize = model.pos_embed_resize
+    _require(resize in modes, f"model.pos_embed_resize={resize} is neither bicubic nor bilinear")
     for key in ("dropout", "drop_path"):
         rate = getattr(model, key)
         _require(0 <= rate < 1, f"model.{key}={rate} lies outside [0, 1)")

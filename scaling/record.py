@@ -69,6 +69,7 @@ class Record:
     error_text: str | None = None
     budget_factor: float = 1.0  # multiple of the budget rule's steps
     schema: int = SCHEMA
+    init_from: str | None = None  # the run, checkpoint or published weights that it started from
 
     def __post_init__(self) -> None:
         if self.status not in ("finished", "failed", "diverged"):

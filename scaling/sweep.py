@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.config import CellConfig, ConfigError
+from scaling.init_from import WEIGHTS_FILE
 from scaling.progress import Progress
 from scaling.record import FILE_NAME, RecordError, read_record
 from scaling.tracking import find_key
@@ -55,6 +56,11 @@ def recorded_status(cell: CellConfig) -> str | None:
 def is_due(status: str | None, retry: str | None) -> bool:
     """Whether a cell with this recorded status is to be run."""
     return status is None or (status != "finished" and retry in (status, "all"))
+
+
+def lacks_weights(cell: CellConfig, status: str | None) -> bool:
+    """Whether a finished cell is asked to keep weights that it did not keep: only another run can make them."""
+    return status == "finished" and cell.keep == "last" and not (cell.folder / WEIGHTS_FILE).exists()
 
 
 def _worker(pipe: Connection) -> None:
@@ -172,7 +178,11 @@ def run_cells(cells: Iterable[CellConfig]) -> Outcome:
     if not unique:
         raise ConfigError("the sweep has no cells")
     statuses = {cell.cell_name: recorded_status(cell) for cell in unique}
-    due = [cell for cell in unique if is_due(statuses[cell.cell_name], cell.retry)]
+    due = [
+        cell
+        for cell in unique
+        if is_due(statuses[cell.cell_name], cell.retry) or lacks_weights(cell, statuses[cell.cell_name])
+    ]
     kept = {
         cell.cell_name: f"{statuses[cell.cell_name]} before; retry={statuses[cell.cell_name]} runs it again"
         for cell in unique

@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from scaling import __version__
 from scaling.compose import CONF, SWEEPS, list_options, rerun_overrides
 from scaling.config import CellConfig, ConfigError, parse
+from scaling.init_from import inherit
 from scaling.sweep import Outcome, run_cells
 
 USAGE = """usage: python -m scaling.train [sweeps=NAME] [key=value ...] [-m key=a,b,c]
@@ -29,8 +30,10 @@ Trains one cell (a model on a subset of the data), or every cell of a sweep that
   python -m scaling.train model=resnet8 data=strokes data.train_size=1024 seed=0
   python -m scaling.train sweeps=quickstart
   python -m scaling.train -m model=resnet8,vit_w48d3 data.train_size=128,256,512 seed=0,1 sweep=mine
+  python -m scaling.train init_from=runs/quickstart/CELL data.image_size=40     # fine-tune a run with kept weights
 
-Records go to out/sweep/CELL/record.json (runs/ by default). --cfg job shows the composed settings.
+Records go to out/sweep/CELL/record.json (runs/ by default); keep=last keeps the final weights there.
+--cfg job shows the composed settings.
 """
 
 
@@ -109,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_help()
         return 0
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and the one line below is all that is printed
-    sys.argv[1:] = arguments
+    sys.argv[1:] = inherit(arguments)
     signal.signal(signal.SIGTERM, _stop)
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(_run_one)()

@@ -1,0 +1,136 @@
+"""Fine-tuning from the command line: what is taken over, what is refused, and what the record says."""
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from scaling.cell import run_cell
+from scaling.config import ConfigError
+from scaling.init_from import inherit
+from scaling.record import FILE_NAME, read_record
+from scaling.sweep import run_cells
+
+WORDS = ("model=vit_mu", "model.pool=mean", "data.image_size=8", "data.permute_patch=4", "data.train_size=20",
+         "data.test_size=50", "budget.steps=14")  # fmt: skip
+WHERE = ("device=cpu", "wandb=disabled", "workers=1")
+
+
+def _run(make_cell: Callable, *words: str) -> Path:
+    """Runs a cell in this process; returns its folder."""
+    cell = dataclasses.replace(make_cell(*words, *WHERE), overrides=("data=strokes", *WORDS, "sweep=small"))
+    assert run_cell(cell).status == "finished"
+    return cell.folder
+
+
+@pytest.fixture
+def kept(make_cell: Callable, tmp_path: Path) -> Path:
+    """The folder of a small run that kept its weights."""
+    return _run(make_cell, *WORDS, f"out={tmp_path}/runs", "keep=last", "sweep=small")
+
+
+def test_a_high_resolution_fine_tune_from_the_command_line(
+    command: Callable, make_cell: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run without weights; the one line that says how to make them, followed; a fine-tune at twice the resolution."""
+    folder = _run(make_cell, *WORDS, f"out={tmp_path}/runs", "sweep=small")
+    run = str(folder.relative_to(tmp_path))
+    before = read_record(folder / FILE_NAME)
+    refused = command("scaling.train", f"init_from={run}", "data.image_size=16", *WHERE)
+    assert refused.returncode == 2
+    (line,) = refused.stderr.strip().splitlines()
+    assert "kept no weights; this makes them: python -m scaling.train " in line
+    words = shlex.split(line.split("python -m scaling.train ", 1)[1])
+    asked = [word for word in words if not word.startswith("out=")] + [f"out={tmp_path}/runs"]
+    cell = dataclasses.replace(make_cell(*asked, *WHERE), overrides=before.overrides)
+    assert run_cells([cell]).skipped == 0  # finished before, but without weights
+    assert run_cells([cell]).skipped == 1
+    assert (folder / "weights.pt").exists()
+    assert read_record(folder / FILE_NAME).test_error == before.test_error  # the same run again, to the last bit
+
+    tuned = command("scaling.train", f"init_from={run}", "data.image_size=16", *WHERE)
+    assert tuned.returncode == 0, tuned.stderr
+    (path,) = (tmp_path / "runs" / "finetune").glob(f"*/{FILE_NAME}")
+    record = read_record(path)
+    assert record.init_from == run
+    assert (record.image_size, record.patch_size, record.train_size, record.steps) == (16, 4, 20, before.steps)
+    assert record.num_params - before.num_params == (16 - 4) * 32  # type: ignore[operator]  # 2x2 tokens become 4x4
+    assert list(json.loads(path.read_text()))[-1] == "init_from"
+    monkeypatch.chdir(tmp_path)
+    assert make_cell(*record.overrides).config_hash == record.config_hash
+
+
+def test_a_fine_tune_starts_from_the_weights(make_cell: Callable, kept: Path, tmp_path: Path) -> None:
+    words = (*WORDS, *WHERE, f"out={tmp_path}/runs", "budget.steps=1", "optim.lr=1e-12", "optim.weight_decay=0")
+    tuned = make_cell(*words, f"init_from={kept}", "sweep=tuned")
+    assert run_cell(tuned).status == "finished"
+    assert read_record(tuned.folder / FILE_NAME).test_error == read_record(kept / FILE_NAME).test_error
+    fresh = make_cell(*words, "sweep=tuned")
+    assert fresh.config_hash != tuned.config_hash
+    by_file = make_cell(*words, f"pretrained={kept}/weights.pt", "sweep=tuned")
+    assert by_file.config_hash == tuned.config_hash  # the same weights by another road are the same run
+    assert make_cell(*words, "keep=last").config_hash == fresh.config_hash
+
+
+def test_other_classes_get_a_new_head(make_cell: Callable, kept: Path, tmp_path: Path) -> None:
+    cell = make_cell(*WORDS, *WHERE, f"out={tmp_path}/runs", "data.strokes.num_classes=4", f"init_from={kept}")
+    assert run_cell(cell).status == "finished"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("init_from={tmp}/nowhere",), "neither a finished run's folder nor a checkpoint"),
+        (("init_from={tmp}",), "no readable record.json"),
+        (("init_from={run}", "pretrained={run}/weights.pt"), "both"),
+        (("init_from={run}", "model.depth=3"), "missing: blocks.1"),
+        (("init_from={run}", "model.width=64"), "of another shape"),
+        (("init_from={run}", "data.image_size=16", "data.locality=0"), "below locality 1"),
+        (("pretrained={tmp}/nowhere.npz",), "timm:NAME"),
+        (("pretrained={tmp}/text.pt",), "no weights that can be read"),
+        (("keep=best",), "neither none nor last"),
+        (("model.pos_embed_resize=nearest",), "neither bicubic nor bilinear"),
+    ],
+)
+def test_a_start_that_cannot_be_is_refused_in_one_line(
+    make_cell: Callable, kept: Path, tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    (tmp_path / "text.pt").write_text("hello")
+    words = tuple(word.format(tmp=tmp_path, run=kept) for word in words)
+    with pytest.raises(ConfigError, match=message) as refusal:
+        make_cell(*WORDS, *words)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_run_that_did_not_finish_is_refused(make_cell: Callable, tmp_path: Path) -> None:
+    words = (*WORDS, *WHERE, f"out={tmp_path}", "optim.lr=1e30", "optim.grad_clip=0", "keep=last")
+    cell = make_cell(*words)
+    run_cell(cell)
+    assert not (cell.folder / "weights.pt").exists()
+    with pytest.raises(ConfigError, match="diverged, not finished"):
+        make_cell(*WORDS, f"init_from={cell.folder}")
+
+
+def test_what_a_fine_tune_takes_over(kept: Path) -> None:
+    taken = inherit([f"init_from={kept}", "data.image_size=16", "seed=3"])
+    assert taken[-3:] == ["data.image_size=16", "seed=3", "sweep=finetune"]
+    assert [word for word in taken if "image_size" in word or "sweep=" in word] == taken[-3:-2] + taken[-1:]
+    assert {"model=vit_mu", "model.pool=mean", "data.train_size=20"} <= set(taken)
+    on_folder = inherit([f"init_from={kept}", "data=folder", "data.root=x"])
+    assert [word for word in on_folder if word.startswith("data")] == ["data=folder", "data.root=x"]
+    for words in (["model=vit_s", f"init_from={kept}"], ["sweeps=quickstart", f"init_from={kept}"], ["seed=1"]):
+        assert inherit(words) == words
+
+
+def test_pretrained_published_names_are_taken_on_trust_before_the_run(make_cell: Callable) -> None:
+    cell = make_cell("model=vit_b", "model.patch_size=10", "pretrained=timm:vit_base_patch16_224")
+    assert cell.start == cell.start_fingerprint == "timm:vit_base_patch16_224"
+
+
+def test_weights_are_weights_only(kept: Path) -> None:
+    state = torch.load(kept / "weights.pt", weights_only=True)
+    assert all(isinstance(value, torch.Tensor) for value in state.values())
