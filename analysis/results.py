@@ -167,7 +167,7 @@ def load(arguments: TableArguments) -> pd.DataFrame:
         InputError: a path, a column or a value that cannot be used, in one line.
     """
     table = pd.concat([_read(path) for path in arguments.results], ignore_index=True)
-    for column in table.columns[table.dtypes == object]:
+    for column in table.select_dtypes(object).columns:
         table[column] = table[column].map(_plain)
     table = _keep(_map_columns(table, arguments.columns), arguments.filters)
     if arguments.families:
