@@ -221,7 +221,7 @@ def _budget_doubled(selection: Selection, axis: str) -> Check:
     if set(change.index) != {"vit", "cnn"}:
         return Check("budget_doubled", "unknown", "another budget_factor was tried for one family only")
     factors = _few(f"{f:g}" for f in sorted(set(longer["budget_factor"])))
-    vit, cnn = (f"{100 * np.expm1(change[f]):+.0f}%" for f in ("vit", "cnn"))
+    vit, cnn = (f"{round(100 * np.expm1(change[f])):+d}%" for f in ("vit", "cnn"))
     text = f"budget_factor {factors} changes the error of the ViT by {vit}, of the CNN by {cnn}"
     apart = abs(change["vit"] - change["cnn"])
     return Check("budget_doubled", "passed" if apart < 0.1 else "unknown", text)

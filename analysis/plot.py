@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -17,7 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 from analysis.arguments import TABLE_KEYS, InputError, TableArguments, run_command
 from analysis.crossings import HORIZON
 from analysis.crossover import Crossover, find_crossovers
-from analysis.words import FAMILY, number, percent
+from analysis.words import FAMILY, measured, percent
 
 INK = "#30363d"  # text and axes; in pages it becomes the page's own text colour
 COLOURS = {"vit": ("#d9480f", "#e8830c", "#b5179e", "#a61e4d"), "cnn": ("#1c6dd0", "#0b9a8d", "#5f3dc4", "#2b8a3e")}
@@ -64,8 +65,8 @@ def _mark_crossing(ax: Axes, crossover: Crossover, low: float, high: float) -> N
     last = verdict.fit_range[1]
     ax.axvline(last, color=INK, lw=0.8, ls=(0, (2, 3)), alpha=0.7)
     for text, side, shift in (("measured", "right", -4), ("extrapolated", "left", 4)):
-        place = {"xycoords": ax.get_xaxis_transform(), "textcoords": "offset points", "va": "bottom", "fontsize": 8}
-        ax.annotate(text, (last, 1.0), (shift, 1), ha=side, **place)
+        options: Any = {"xycoords": ax.get_xaxis_transform(), "textcoords": "offset points", "va": "bottom"}
+        ax.annotate(text, (last, 1.0), (shift, 1), ha=side, fontsize=8, **options)
     if verdict.crossover_size is not None and verdict.interval is not None:
         left, right = verdict.interval[0] or low, verdict.interval[1] or high
         ax.axvspan(max(left, low), min(right, high), color="#8a8f98", alpha=0.22, lw=0)

@@ -43,7 +43,7 @@ class Curve:
 
     def log_draws(self, n: ArrayLike) -> Array:
         """(draws, len(n)) equally probable log errors, in an order that carries no meaning."""
-        draws = self._average.log_draws(np.atleast_1d(np.asarray(n, dtype=float)))
+        draws = self._average.log_draws(np.ravel(np.asarray(n, dtype=float)))
         return np.minimum(draws, 0.0) if self.metric == "error" else draws
 
     def predict(self, n: ArrayLike) -> Array:
