@@ -170,7 +170,9 @@ def _pick(advice: Advice, beyond: str) -> str:
     likely = (advice.p_vit_better or 0) if better == "vit" else 1 - (advice.p_vit_better or 0)
     if advice.family:
         return f"use the {FAMILY[better]} ({advice.models[better]}): {numbers}{beyond}"
-    return f"neither is clearly better: the {FAMILY[better]} leads with probability {likely:.2f}, {numbers}{beyond}"
+    lead = f"the {FAMILY[better]} leads with probability {likely:.2f}, {numbers}{beyond}"
+    held_back = crossover.audited and crossover.failed_checks  # then no family is named, however clear the curves are
+    return lead if held_back else f"neither is clearly better: {lead}"
 
 
 def advice_sentence(advice: Advice) -> str:
