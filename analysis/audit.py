@@ -41,13 +41,10 @@ def _few(items: Iterable[str], limit: int = 3) -> str:
 
 
 def _sizes(selection: Selection, axis: str) -> Check:
-    counts = dict.fromkeys(("vit", "cnn"), 0)
+    counts = {"vit": 0, "cnn": 0}
     for (family, _), rows in selection.fitted.groupby(["family", "model"]):
         counts[str(family)] = max(counts[str(family)], rows[axis].nunique())
-    text = " and ".join(
-        f"{count} for the {name.upper()}" for name, count in (("ViT", counts["vit"]), ("cnn", counts["cnn"]))
-    )
-    text = text.replace("VIT", "ViT")
+    text = f"{counts['vit']} for the ViT and {counts['cnn']} for the CNN"
     if min(counts.values()) < MIN_SIZES:
         return Check("sizes", "failed", f"distinct sizes: {text}; a curve that may bend needs at least {MIN_SIZES}")
     return Check("sizes", "passed", f"distinct sizes: {text}")
@@ -133,8 +130,8 @@ def _train_fit(selection: Selection, axis: str) -> Check:
     means = rows.assign(passes=passes).groupby(["family", "train_size", "model"], sort=True)
     cells = means[["train_error", "test_error", "passes"]].mean().reset_index()
     bad, judged = [], 0
-    for (family, size), models in cells.groupby(["family", "train_size"]):
-        best = models.loc[models["train_error"].idxmin()]
+    for (_, size), models in cells.groupby(["family", "train_size"]):
+        best = models.sort_values(["train_error", "model"]).iloc[0]
         if best["passes"] < MIN_PASSES:
             continue
         judged += 1
@@ -219,17 +216,15 @@ def _budget_doubled(selection: Selection, axis: str) -> Check:
     usual = selection.finished.groupby(keys)["test_error"].mean().rename("usual")
     pairs = longer.merge(usual.reset_index(), on=keys)
     pairs = pairs[(pairs["usual"] > 0) & (pairs["test_error"] > 0)]
-    change = np.log(pairs["test_error"] / pairs["usual"]).groupby(pairs["family"]).mean()
+    ratio = pd.Series(np.log(pairs["test_error"] / pairs["usual"]), pairs.index)
+    change = ratio.groupby(pairs["family"]).mean()
     if set(change.index) != {"vit", "cnn"}:
         return Check("budget_doubled", "unknown", "another budget_factor was tried for one family only")
     factors = _few(f"{f:g}" for f in sorted(set(longer["budget_factor"])))
-    text = f"budget_factor {factors} changes the error of the ViT by {_percent(change['vit'])}, of the CNN by {_percent(change['cnn'])}"
+    vit, cnn = (f"{round(100 * np.expm1(change[f])):+d}%" for f in ("vit", "cnn"))
+    text = f"budget_factor {factors} changes the error of the ViT by {vit}, of the CNN by {cnn}"
     apart = abs(change["vit"] - change["cnn"])
     return Check("budget_doubled", "passed" if apart < 0.1 else "unknown", text)
-
-
-def _percent(log_ratio: float) -> str:
-    return f"{100 * np.expm1(log_ratio):+.0f}%"
 
 
 CHECKS: tuple[Callable[[Selection, str], Check], ...] = (

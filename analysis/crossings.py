@@ -6,6 +6,7 @@ lies beyond the end (or never comes), or lies before the smallest size. An inter
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,10 +16,12 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Direction = Literal["vit_overtakes", "cnn_overtakes"]
 Interval = tuple[float | None, float | None]
+Changes = tuple[NDArray[np.intp], Array, NDArray[np.bool_]]  # of all draws: which draw, where, whether it falls
 
 HORIZON = 10.0  # times the largest measured size: how far a verdict speaks
 SEARCH = 100.0  # how far crossings are looked for, so that intervals that end beyond the horizon have an end
 AHEAD = 0.9  # probability at which one family is called ahead
+CLEAR = 0.9  # P(a family is ahead) somewhere beside a crossing that is claimed
 GRID = 360
 
 
@@ -73,7 +76,7 @@ def make_grid(low: float, high: float) -> Array:
     return np.concatenate([inside, np.geomspace(HORIZON * high, SEARCH * high, 61)[1:]])
 
 
-def _sign_changes(x: Array, difference: Array) -> tuple[NDArray[np.intp], Array, NDArray[np.bool_]]:
+def _sign_changes(x: Array, difference: Array) -> Changes:
     """All roots of all draws: which draw, where (linear interpolation), and whether the difference falls there."""
     positive = difference > 0
     draw, left = np.nonzero(positive[:, 1:] != positive[:, :-1])
@@ -82,18 +85,25 @@ def _sign_changes(x: Array, difference: Array) -> tuple[NDArray[np.intp], Array,
     return draw, where, before > 0
 
 
-def _locate(
-    root: float, falls: bool, x: Array, difference: Array, changes: tuple[NDArray[np.intp], Array, NDArray[np.bool_]]
-) -> Array:
-    """(draws,) place of the crossing near `root`: that of this direction nearest to it, or -inf or +inf."""
+def _places(roots: Array, falls: bool, x: Array, difference: Array, changes: Changes) -> list[Array]:
+    """Per root (draws,) places of the crossing there; each draw's crossings go to the nearest root of their direction.
+
+    A draw without one has its crossing at -inf or +inf, by the sign that it has at the root.
+    """
+    if not len(roots):
+        return []
     draw, where, falling = changes
-    mine = falling == falls
-    draw, where = draw[mine], where[mine]
-    at_root = difference[:, int(np.argmin(np.abs(x - root)))]
-    place = np.where((at_root > 0) == falls, np.inf, -np.inf)
-    order = np.argsort(-np.abs(where - root), kind="stable")  # the nearest is written last, and stays
-    place[draw[order]] = where[order]
-    return place
+    draw, where = draw[falling == falls], where[falling == falls]
+    nearest = np.abs(where[:, None] - roots).argmin(axis=1)
+    places = []
+    for i, root in enumerate(roots):
+        at_root = difference[:, int(np.argmin(np.abs(x - root)))]
+        place = np.where((at_root > 0) == falls, np.inf, -np.inf)
+        mine = np.flatnonzero(nearest == i)
+        order = mine[np.argsort(-np.abs(where[mine] - root), kind="stable")]  # the nearest is written last, and stays
+        place[draw[order]] = where[order]
+        places.append(place)
+    return places
 
 
 def _quantile(place: Array, share: float) -> float:
@@ -105,8 +115,18 @@ def _end(log_size: float) -> float | None:
     return float(np.exp(log_size)) if np.isfinite(log_size) else None
 
 
-def find_crossings(grid: Array, difference: Array, *, horizon: float, level: float) -> tuple[list[Crossing], float]:
-    """The roots of the median difference, each with what the draws say of it, and P(any crossing up to the horizon).
+def _describe(place: Array, root: float, falls: bool, end: float, level: float) -> Crossing:
+    low, middle, high = (_quantile(place, q) for q in ((1 - level) / 2, 0.5, (1 + level) / 2))
+    return Crossing(
+        size=float(np.exp(middle if np.isfinite(middle) else root)),
+        direction="vit_overtakes" if falls else "cnn_overtakes",
+        interval=(_end(low), _end(high)),
+        probability=float((np.isfinite(place) & (place <= end)).mean()),
+    )
+
+
+def find_crossings(grid: Array, difference: Array, *, horizon: float, level: float) -> list[Crossing]:
+    """The roots of the median difference in ascending order, each with what the draws say of it.
 
     Args:
         grid: (G,) sizes, ascending.
@@ -114,44 +134,87 @@ def find_crossings(grid: Array, difference: Array, *, horizon: float, level: flo
     """
     x, end = np.log(grid), np.log(horizon) + 1e-9
     changes = _sign_changes(x, difference)
-    draw, where, _ = changes
-    p_any = float(len(np.unique(draw[where <= end])) / len(difference))
-    median = np.median(difference, axis=0)[None]
+    _, roots, falling = _sign_changes(x, np.median(difference, axis=0)[None])
     crossings = []
-    for _, root, falls in zip(*_sign_changes(x, median), strict=True):
-        place = _locate(float(root), bool(falls), x, difference, changes)
-        low, high = (_quantile(place, q) for q in ((1 - level) / 2, (1 + level) / 2))
-        middle = _quantile(place, 0.5)
-        size = float(np.exp(middle if np.isfinite(middle) else root))
-        probability = float((np.isfinite(place) & (place <= end)).mean())
-        direction: Direction = "vit_overtakes" if falls else "cnn_overtakes"
-        crossings.append(Crossing(size, direction, (_end(low), _end(high)), probability))
-    return sorted(crossings, key=lambda c: c.size), p_any
+    for falls in (True, False):
+        own = roots[falling == falls]
+        for root, place in zip(own, _places(own, falls, x, difference, changes), strict=True):
+            crossings.append(_describe(place, float(root), falls, end, level))
+    return sorted(crossings, key=lambda c: c.size)
+
+
+def _bound(grid: Array, difference: Array, *, level: float) -> Interval | None:
+    """Where a crossing could lie although the median curves never cross; None if it could be anywhere."""
+    x = np.log(grid)
+    falls = bool(np.median(difference[:, -1]) > 0)
+    place = _places(x[-1:], falls, x, difference, _sign_changes(x, difference))[0]
+    interval = _describe(place, float(x[-1]), falls, np.inf, level).interval
+    return None if interval == (None, None) else interval
+
+
+def _share_with_one(difference: Array, direction: Direction) -> float:
+    """The share of draws that change their sign exactly once, in this direction."""
+    positive = difference > 0
+    once = (positive[:, 1:] != positive[:, :-1]).sum(axis=1) == 1
+    return float((once & (positive[:, 0] == (direction == "vit_overtakes"))).mean())
+
+
+def _clear_sides(grid: Array, difference: Array, crossings: list[Crossing]) -> list[float]:
+    """How clear the leader is before, between and after the crossings: the highest P(that family is ahead) at any n."""
+    edges = [0, *np.searchsorted(grid, [c.size for c in crossings]), len(grid)]
+    ahead = (difference > 0).mean(axis=0)
+    cnn_first = crossings[0].direction == "vit_overtakes"
+    clear = []
+    for i, (left, right) in enumerate(itertools.pairwise(edges)):
+        segment = ahead[left:right] if (i % 2 == 0) == cnn_first else 1 - ahead[left:right]
+        clear.append(float(segment.max(initial=0.0)))
+    return clear
+
+
+def _single(grid: Array, difference: Array, crossing: Crossing, high: float) -> str:
+    """The verdict on the one likely crossing. Two equal curves cross in most draws, too: that is no crossing."""
+    if crossing.interval == (None, None) or (crossing.size > high and crossing.interval[0] is None):
+        return "not_identifiable"  # it could be anywhere
+    once = max(
+        _share_with_one(difference, crossing.direction),
+        _share_with_one(difference[:, grid <= high], crossing.direction),
+    )
+    if once < 0.5 or max(_clear_sides(grid, difference, [crossing])) < CLEAR:
+        return "not_identifiable"
+    return "observed" if crossing.size <= high else "extrapolated"
 
 
 def decide(grid: Array, difference: Array, *, low: float, high: float, level: float) -> Verdict:
-    """The verdict of the curves alone, by the table in docs/contracts.md; [low, high] are the measured sizes."""
-    horizon = HORIZON * high
-    crossings, p_crossing = find_crossings(grid, difference, horizon=horizon, level=level)
-    near = difference[:, grid <= horizon * (1 + 1e-9)]
+    """The verdict of the curves alone, by the table in docs/contracts.md; [low, high] are the measured sizes.
+
+    The interval is that of the one crossing; where none is claimed, of the place where it could be, if there is one.
+    """
+    horizon = HORIZON * high * (1 + 1e-9)
+    crossings = find_crossings(grid, difference, horizon=horizon, level=level)
+    near = difference[:, grid <= horizon]
+    p_crossing = 1 - float(((near > 0).all(axis=1) | (near < 0).all(axis=1)).mean())
     likely = [c for c in crossings if c.probability >= 0.5]
-    verdict, one = "not_identifiable", None
+    verdict = "not_identifiable"
     if float((near > 0).all(axis=1).mean()) >= AHEAD:
         verdict = "cnn_ahead"
     elif float((near < 0).all(axis=1).mean()) >= AHEAD:
         verdict = "vit_ahead"
-    elif len(likely) > 1:
+    elif len(likely) == 1:
+        verdict = _single(grid[: near.shape[1]], near, likely[0], high)
+    elif likely and min(_clear_sides(grid[: near.shape[1]], near, likely)) >= CLEAR:
         verdict = "multiple"
-    elif len(likely) == 1 and likely[0].interval != (None, None):  # open on both sides: it could be anywhere
-        one = likely[0]
-        verdict = "observed" if one.size <= high else "extrapolated"
-        if verdict == "extrapolated" and one.interval[0] is None:
-            verdict, one = "not_identifiable", None
+    one = likely[0] if verdict in ("observed", "extrapolated") else None
+    if len(likely or crossings) == 1:
+        interval: Interval | None = (likely or crossings)[0].interval
+    else:
+        interval = None if crossings else _bound(grid, difference, level=level)
+    if interval == (None, None):
+        interval = None
     return Verdict(
         verdict,
         one.direction if one else None,
         one.size if one else None,
-        one.interval if one else None,
+        interval,
         p_crossing,
         (low, high),
         one.size / high if one else None,

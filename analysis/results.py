@@ -117,7 +117,7 @@ def check(table: pd.DataFrame, *, metric: str = "test_error", axis: str = "train
     if missing:
         hint = "; name them by columns.X=Y" if missing != ["family"] else "; say family.vit=[...] family.cnn=[...]"
         raise InputError(f"columns missing: {', '.join(missing)}{hint}")
-    table = table.copy()
+    table = table.reset_index(drop=True)
     for column in dict.fromkeys((*NUMBERS, axis, metric)):
         if column in table.columns:
             numbers = pd.to_numeric(table[column], errors="coerce").astype(float)
@@ -148,12 +148,14 @@ def check(table: pd.DataFrame, *, metric: str = "test_error", axis: str = "train
             outside = values[(values < 0) | (values > high)]
             if len(outside):
                 raise InputError(f"{column}={outside.iloc[0]:g} lies outside [0, {high:g}]")
-    # Rows given twice (a folder and its results.csv) count once; the order is the rows' own, not the files'.
+    # The order is the rows' own, not the files'. Rows given twice (a folder and its results.csv) count once, if there
+    # is a column that would tell one run from another.
     filled = table[sorted(table.columns, key=str)].astype(object).where(table.notna(), None)
     key = pd.Series([repr(row) for row in filled.itertuples(index=False, name=None)], table.index)
-    return (
-        table.assign(_key=key).drop_duplicates("_key").sort_values("_key").drop(columns="_key").reset_index(drop=True)
-    )
+    key = key.sort_values(kind="stable")
+    if {"name", "config_hash", "seed"} & set(table.columns):
+        key = key[~key.duplicated()]
+    return table.loc[key.index].reset_index(drop=True)
 
 
 def _plain(value: Any) -> Any:
@@ -167,7 +169,7 @@ def load(arguments: TableArguments) -> pd.DataFrame:
         InputError: a path, a column or a value that cannot be used, in one line.
     """
     table = pd.concat([_read(path) for path in arguments.results], ignore_index=True)
-    for column in table.columns[table.dtypes == object]:
+    for column in [c for c in table.columns if pd.api.types.is_object_dtype(table[c])]:
         table[column] = table[column].map(_plain)
     table = _keep(_map_columns(table, arguments.columns), arguments.filters)
     if arguments.families:

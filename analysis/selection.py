@@ -56,7 +56,7 @@ def _choose(rows: pd.DataFrame, model: str, size: float) -> Choice:
             )
         return Choice(model, size, tried[0], tried, ())
     means = rows.groupby("lr")["val_error"].mean()
-    return Choice(model, size, float(means.idxmin()), tried, tuple(float(v) for v in means))
+    return Choice(model, size, tried[int(means.to_numpy().argmin())], tried, tuple(float(v) for v in means))
 
 
 def select(table: pd.DataFrame, *, axis: str = "train_size") -> Selection:
@@ -67,22 +67,21 @@ def select(table: pd.DataFrame, *, axis: str = "train_size") -> Selection:
     """
     reason = pd.Series("", table.index, dtype=object)
     done = table["status"] == "finished"
-    reason[~done] = table["status"][~done].astype(object)
+    reason = reason.mask(~done, table["status"])
     budget = _budget(table)
-    values = budget[done].value_counts()
-    factor = 1.0 if 1.0 in values.index or values.empty else float(values[values == values.max()].index.min())
+    factors = budget[done]
+    factor = 1.0 if (factors == 1).any() or factors.empty else float(factors.mode().min())
     other = done & (budget != factor)
-    reason[other] = [f"budget_factor {b:g}, not {factor:g}" for b in budget[other]]
+    reason = reason.mask(other, budget.map(lambda b: f"budget_factor {b:g}, not {factor:g}"))
     finished = table[done & ~other]
     size = "train_size" if "train_size" in table.columns and table["train_size"].notna().all() else axis
     choices = []
     if "lr" in finished.columns and finished["lr"].notna().all():
-        for (model, at), rows in finished.groupby(["model", size], sort=True):
-            choice = _choose(rows, str(model), float(at))
+        for (model, _), rows in finished.groupby(["model", size], sort=True):
+            choice = _choose(rows, str(model), float(rows[size].iloc[0]))
             choices.append(choice)
-            losers = rows.index[rows["lr"] != choice.lr]
-            reason[losers] = [
-                f"learning rate {lr:g}: {choice.lr:g} has the lower val_error" for lr in table["lr"][losers]
-            ]
+            losers = table.index.isin(rows.index[rows["lr"] != choice.lr])
+            why = table["lr"].map(lambda lr, best=choice.lr: f"learning rate {lr:g}: {best:g} has the lower val_error")
+            reason = reason.mask(losers, why)
     left_out = table[reason != ""].assign(reason=reason[reason != ""])
     return Selection(table, finished, table[reason == ""], left_out, tuple(choices), factor)

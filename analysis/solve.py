@@ -25,6 +25,7 @@ class Solution:
 def _evaluate(model: Model, theta: Array, z: Array, whiten: Array, mean: Array, sd: Array) -> tuple[Array, ...]:
     with np.errstate(over="ignore", invalid="ignore"):
         value, jacobian = model(theta)
+        assert jacobian is not None
         residual = np.matmul(whiten, (z - value)[..., None])[..., 0]
         away = (theta - mean) / sd
         objective = 0.5 * ((residual**2).sum(-1) + (away**2).sum(-1))

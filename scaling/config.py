@@ -39,7 +39,7 @@ class DataConfig:
     train_size: int = 1024
     subset_seed: int = 0
     val_share: float = 0.2  # of the training pool, never trained on
-    test_size: int = 8000  # images drawn for the test set (strokes)
+    test_size: int = 4000  # images drawn for the test set (strokes)
     locality: float = 1.0
     permute_patch: int = 4
     permute_seed: int = 0

@@ -58,7 +58,7 @@ def test_every_sweep_file_expands_to_cells_that_parse(make_cell: Callable, path:
     [
         (["data.train_size=9"], "below the number of classes"),
         (["model=vit_w48d3", "data.image_size=21"], r"does not divide data.image_size=21; \d+ or \d+ would do"),
-        (["model=vit_w48d3", "data.locality=.5", "+model.patch_size=10"], "permute_patch"),
+        (["model=vit_w48d3", "data.locality=.5", "+model.patch_size=9"], "permute_patch"),
         (["data.locality=1.5"], r"outside \[0, 1\]"),
         (["data.locality=0", "data.permute_patch=7"], "does not divide"),
         (["model.depth=9"], "6n"),

@@ -23,7 +23,7 @@ COUNTS = {"train": {"cat": 30, "dog": 30, "émeu, le": 30}, "test": {"cat": 4, "
 @pytest.fixture(params=["strokes", "folder"])
 def make_data(request: pytest.FixtureRequest, make_cell: Callable, image_folder: Callable) -> Callable:
     if request.param == "strokes":
-        base = ["data.strokes.num_classes=3", "data.test_size=100"]
+        base = ["data.strokes.num_classes=3", "data.test_size=100", "data.image_size=16", "data.permute_patch=4"]
     else:
         root = str(image_folder(COUNTS)).replace("'", "\\'")
         base = ["data=folder", f"data.root='{root}'", "data.image_size=8"]

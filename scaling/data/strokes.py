@@ -20,15 +20,15 @@ class StrokesConfig:
 
     seed: int = 0
     num_classes: int = 10
-    variants: int = 3  # different polylines of one class
+    variants: int = 1  # different polylines of one class
     points: int = 5  # vertices of a polyline
     rotation: float = 20.0  # largest turn to either side
     shift: float = 0.25  # largest shift along each axis
     scale: float = 0.25  # the size is drawn from 1 - scale to 1 + scale, times .6
     jitter: float = 0.08  # standard deviation of each vertex about its place
-    noise: float = 0.15  # standard deviation of the pixel noise; the contrast is .5 to 1
-    thinnest: float = 0.10  # stroke width from
-    thickest: float = 0.22  # to
+    noise: float = 0.2  # standard deviation of the pixel noise; the contrast is .5 to 1
+    thinnest: float = 0.15  # stroke width from
+    thickest: float = 0.3  # to
 
 
 def _prototypes(config: StrokesConfig) -> np.ndarray:

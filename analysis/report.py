@@ -1,0 +1,114 @@
+"""Results in, a folder out: report.html, report.md, figures, results.csv, fits.json, crossover.json.
+
+python -m analysis.report results=runs/quickstart out=runs/quickstart/report
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis.arguments import TABLE_KEYS, InputError, TableArguments, run_command
+from scaling import __version__
+
+USAGE = f"""usage: python -m analysis.report results=PATH [out=DIR] [key=value ...]
+
+Fits the scaling curves, decides where a ViT overtakes a CNN, and writes the report. The first line printed is the
+verdict, the last one the path of crossover.json.
+  out=report           folder to write to
+{TABLE_KEYS}"""
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    """In one step, so that a reader never sees half a file."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(temporary, path)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _versions() -> dict[str, str]:
+    import matplotlib
+    import numpy
+    import pandas
+    import scipy
+
+    found = {"vit-scaling": __version__, "Python": platform.python_version()}
+    return found | {m.__name__: m.__version__ for m in (numpy, scipy, pandas, matplotlib)}
+
+
+def run(arguments: TableArguments, own: dict[str, str]) -> int:
+    from analysis.crossover import answer
+    from analysis.figures import FIGURES, render
+    from analysis.page import band, figure_name, render_pages
+    from analysis.results import load, split_questions, write_csv
+    from analysis.words import verdict_sentence
+
+    out = Path(own.get("out") or "report")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"out={out} is not a folder")
+    table = load(arguments)
+    options: dict[str, Any] = {k: getattr(arguments, k) for k in ("level", "metric", "axis", "audit", "seed")}
+    crossovers = [answer(key, rows, **options) for key, rows in split_questions(table)]
+
+    files: dict[str, str | bytes] = {}
+    inline: list[dict[str, bytes]] = []
+    for i, crossover in enumerate(crossovers):
+        inline.append({})
+        for name, draw in FIGURES.items():
+            figure = draw(crossover)
+            if figure is None:
+                continue
+            salt = figure_name(name, i)
+            files[f"{salt}.png"] = render(figure, "png", salt=salt)
+            files[f"{salt}.svg"] = render(figure, "svg", salt=salt)
+            inline[i][name] = render(figure, "svg", salt=salt, transparent=True)
+    command = shlex.join(["python", "-m", "analysis.report", *_given(arguments, own)])
+    files["report.html"], files["report.md"] = render_pages(crossovers, inline, command=command, versions=_versions())
+    fits = [{"key": c.key, "models": [band(c, m) for m in c.families.curves]} for c in crossovers]
+    files["fits.json"] = _json({"schema": 1, "level": arguments.level, "groups": fits})
+    groups = [c.to_dict() for c in crossovers]
+    files["crossover.json"] = _json({"schema": 1, "level": arguments.level, "headline": 0, "groups": groups})
+
+    out.mkdir(parents=True, exist_ok=True)
+    write_csv(table, out / "results.csv")
+    for name, content in files.items():  # crossover.json comes last: where it is, the report is complete
+        _write(out / name, content)
+    for crossover in crossovers:
+        print(verdict_sentence(crossover))
+    print(f"Report: {out / 'report.html'}")
+    print(out / "crossover.json")
+    return 0
+
+
+def _given(arguments: TableArguments, own: dict[str, str]) -> list[str]:
+    """The command's arguments again, as the report shows them: what differs from the defaults."""
+    paths = [str(p) for p in arguments.results]
+    given = [f"results={paths[0]}" if len(paths) == 1 else f"results=[{','.join(paths)}]"]
+    given += [f"columns.{name}={source}" for name, source in arguments.columns.items()]
+    for prefix, lists in (("family", arguments.families), ("filters", arguments.filters)):
+        given += [f"{prefix}.{name}=[{','.join(items)}]" for name, items in lists.items()]
+    default = TableArguments(results=())
+    for field in dataclasses.fields(TableArguments):
+        value = getattr(arguments, field.name)
+        if field.name in ("metric", "axis", "level", "seed") and value != getattr(default, field.name):
+            given.append(f"{field.name}={value}")
+    return given + ([] if arguments.audit else ["audit=off"]) + [f"{k}={v}" for k, v in own.items()]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run_command(USAGE, ("out",), run, sys.argv[1:] if arguments is None else arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""The noise model against closed forms and simulated noise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from analysis.noise import TAU_PRIOR, summarise
+
+
+def test_one_point_per_size_with_the_mean_log_error() -> None:
+    points = summarise([200, 100, 100], [0.1, 0.4, 0.1])
+    np.testing.assert_array_equal(points.sizes, [100, 200])
+    np.testing.assert_allclose(points.log_error, [np.log(0.2), np.log(0.1)])  # log mean of .4 and .1 is .2
+    np.testing.assert_array_equal(points.runs, [2, 1])
+
+
+def test_the_order_of_rows_does_not_change_a_bit() -> None:
+    rng = np.random.default_rng(0)
+    size, error = rng.choice([100, 200, 400], 30), rng.uniform(0.1, 0.3, 30)
+    mixed = rng.permutation(30)
+    one, other = summarise(size, error, test_examples=500), summarise(size[mixed], error[mixed], test_examples=500)
+    assert one.log_error.tobytes() == other.log_error.tobytes()
+    assert one.variance.tobytes() == other.variance.tobytes()
+
+
+def test_zero_errors_count_as_half_an_image_in_m_plus_one() -> None:
+    points = summarise([100, 200, 400], [0.1, 0.01, 0.0], test_examples=999)
+    assert points.zeros == 1
+    assert points.log_error[2] == pytest.approx(np.log(0.5 / 1000))
+    assert summarise([100, 200], [0.1, 0.0]).log_error[1] == pytest.approx(np.log(5e-5))  # the documented floor
+    assert np.isfinite(summarise([100, 200], [0.0, 0.0]).log_error).all()
+
+
+def test_binomial_noise_alone_gives_its_variance() -> None:
+    # One run at y = .2 on 400 images: var(ln y) = (1 - y) / (m y) = .01, on top of the spread over seeds.
+    points = summarise([100], [0.2], test_examples=400)
+    assert points.variance[0] == pytest.approx(0.01 + points.tau**2)
+
+
+@pytest.mark.parametrize("spread", [0.02, 0.05, 0.15])
+def test_the_spread_over_seeds_is_recovered(spread: float) -> None:
+    rng = np.random.default_rng(1)
+    size = np.repeat(2.0 ** np.arange(7, 15), 40)
+    error = 5 * size**-0.5 * np.exp(spread * rng.standard_normal(size.size))
+    assert summarise(size, error).tau == pytest.approx(spread, rel=0.15)
+
+
+def test_identical_seeds_do_not_mean_no_noise() -> None:
+    points = summarise(np.repeat([100, 200, 400], 2), np.repeat([0.4, 0.3, 0.2], 2))
+    assert 0.3 * TAU_PRIOR < points.tau < TAU_PRIOR
+
+
+def test_single_runs_show_their_noise_by_roughness() -> None:
+    rng = np.random.default_rng(2)
+    size = np.geomspace(1e3, 1e6, 200)
+    error = 3 * size**-0.3 * np.exp(0.08 * rng.standard_normal(200))
+    assert summarise(size, error).tau == pytest.approx(0.08, rel=0.2)
