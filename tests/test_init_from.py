@@ -127,7 +127,7 @@ def test_what_a_fine_tune_takes_over(kept: Path) -> None:
 
 
 def test_pretrained_published_names_are_taken_on_trust_before_the_run(make_cell: Callable) -> None:
-    cell = make_cell("model=vit_b", "model.patch_size=10", "pretrained=timm:vit_base_patch16_224")
+    cell = make_cell("model=vit_b", "model.patch_size=6", "pretrained=timm:vit_base_patch16_224")
     assert cell.start == cell.start_fingerprint == "timm:vit_base_patch16_224"
 
 

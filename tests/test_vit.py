@@ -48,9 +48,9 @@ def test_every_size_has_the_published_multiply_adds(size: str, published: float)
 @pytest.mark.parametrize("size", SIZES)
 def test_the_config_files_hold_the_table(make_cell, size: str) -> None:  # type: ignore[no-untyped-def]
     assert (CONF / "model" / f"vit_{size}.yaml").exists()
-    model = make_cell(f"model=vit_{size}", "model.patch_size=10").model
+    model = make_cell(f"model=vit_{size}", "model.patch_size=9").model
     assert dict(width=model.width, depth=model.depth, heads=model.heads) == SIZES[size]
-    assert (model.patch_size, model.mlp_ratio, model.pool, model.pos_embed_std) == (10, 4.0, "cls", 0.02)
+    assert (model.patch_size, model.mlp_ratio, model.pool, model.pos_embed_std) == (9, 4.0, "cls", 0.02)
 
 
 @pytest.mark.parametrize(("height", "width", "patch_size"), [(32, 32, 8), (24, 12, 4), (14, 28, 14)])
@@ -169,7 +169,7 @@ def test_the_original_bilinear_zoom_is_one_of_the_modes() -> None:
 
 def test_the_settings_reach_the_model(make_cell) -> None:  # type: ignore[no-untyped-def]
     words = ("model=vit_mu", "model.pool=map", "model.pos_embed=sincos", "model.dropout=.1", "model.drop_path=.2")
-    model = build_model(make_cell(*words).model, image_size=20, channels=1, num_classes=10)
+    model = build_model(make_cell(*words).model, image_size=18, channels=1, num_classes=10)
     assert isinstance(model, ViT)
     assert model.attn_pool is not None
     assert model.blocks[0].mlp.drop.p == 0.1
