@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 POOLS = ("cls", "mean", "map")
+SOURCES = ("scaling", "bit", "torchvision", "timm")
 POS_EMBEDS = ("learned", "sincos", "none")
 
 
@@ -21,8 +22,8 @@ class ModelError(ValueError):
 class ModelConfig:
     name: str
     family: str
-    width: int
-    depth: int
+    width: int | None = None  # unknown for models brought by name
+    depth: int | None = None
     patch_size: int | None = None  # the fields from here on are the ViT's
     heads: int = 1
     mlp_ratio: float = 4.0
@@ -30,13 +31,14 @@ class ModelConfig:
     pos_embed_std: float = 0.02
     pos_embed: str = "learned"
     dropout: float = 0.0
+    source: str = "scaling"  # our ViT and CIFAR ResNets; bit: BiT's ResNets; torchvision or timm: theirs, by name
     drop_path: float = 0.0  # stochastic depth: the last block's rate, rising linearly from 0
     pos_embed_resize: str = "bicubic"  # of weights for another image size; the original JAX code's is bilinear
 
     def identity(self) -> dict[str, Any]:
         """What a cell's hash covers. Settings that came after the first records count only when they are used, so that
         the cells of before keep their names and are not run again."""
-        later = ("pos_embed", "dropout", "drop_path", "pos_embed_resize")
+        later = ("source", "pos_embed", "dropout", "drop_path", "pos_embed_resize")
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         values = dataclasses.asdict(self)
         return {key: value for key, value in values.items() if key not in later or value != defaults[key]}
@@ -47,6 +49,14 @@ def _require(condition: bool, message: str) -> None:
         raise ModelError(message)
 
 
+def _check_permutation(patch: int | None, permute_patch: int | None) -> None:
+    if permute_patch is not None and patch != permute_patch:
+        raise ModelError(
+            f"model.patch_size={patch} is not data.permute_patch={permute_patch}: below locality 1 the ViT would "
+            "not meet the same distribution"
+        )
+
+
 def _check_vit(model: ModelConfig, image_size: int, permute_patch: int | None) -> None:
     patch = model.patch_size
     _require(patch is not None and patch > 0, f"model.patch_size={patch} is not a size")
@@ -55,11 +65,13 @@ def _check_vit(model: ModelConfig, image_size: int, permute_patch: int | None) -
     nearest = " or ".join(str(size) for size in (below, above) if size > 0)
     divides = f"model.patch_size={patch} does not divide data.image_size={image_size}; {nearest} would do"
     _require(image_size % patch == 0, divides)
+    width = model.width
+    assert width is not None
     _require(model.heads > 0, f"model.heads={model.heads} is not positive")
-    _require(model.width % model.heads == 0, f"model.heads={model.heads} does not divide model.width={model.width}")
+    _require(width % model.heads == 0, f"model.heads={model.heads} does not divide model.width={model.width}")
     _require(model.pool in POOLS, f"model.pool={model.pool} is not one of {', '.join(POOLS)}")
     _require(model.pos_embed in POS_EMBEDS, f"model.pos_embed={model.pos_embed} is not one of {', '.join(POS_EMBEDS)}")
-    sines = model.pos_embed != "sincos" or model.width % 4 == 0
+    sines = model.pos_embed != "sincos" or width % 4 == 0
     _require(sines, f"model.pos_embed=sincos needs a model.width that 4 divides, not {model.width}")
     modes = ("bicubic", "bilinear")
     resize = model.pos_embed_resize
@@ -67,11 +79,7 @@ def _check_vit(model: ModelConfig, image_size: int, permute_patch: int | None) -
     for key in ("dropout", "drop_path"):
         rate = getattr(model, key)
         _require(0 <= rate < 1, f"model.{key}={rate} lies outside [0, 1)")
-    if permute_patch is not None and patch != permute_patch:
-        raise ModelError(
-            f"model.patch_size={patch} is not data.permute_patch={permute_patch}: below locality 1 the ViT would "
-            "not meet the same distribution"
-        )
+    _check_permutation(patch, permute_patch)
 
 
 def check_model(
@@ -83,9 +91,25 @@ def check_model(
         ModelError: with what would do.
     """
     _require(model.family in ("vit", "cnn"), f"model.family={model.family} is neither vit nor cnn")
-    _require(model.width > 0 and model.depth > 0, f"model.width={model.width} model.depth={model.depth}: not sizes")
-    if model.family == "vit":
+    _require(model.source in SOURCES, f"model.source={model.source} is not one of {', '.join(SOURCES)}")
+    if model.source in ("torchvision", "timm"):
+        from scaling.models.named import check_named  # torch, and theirs: loaded only when asked for
+
+        check_named(model.source, model.name, image_size=image_size, channels=channels, num_classes=num_classes)
+        if model.family == "vit":
+            _check_permutation(model.patch_size, permute_patch)
+        return
+    width, depth = model.width, model.depth
+    sizes = width is not None and depth is not None and width > 0 and depth > 0
+    _require(sizes, f"model.width={width} model.depth={depth}: not sizes")
+    assert width is not None
+    assert depth is not None
+    if model.source == "bit":
+        _require(model.family == "cnn", "model.source=bit are ResNets: model.family=cnn")
+        _require(depth in (50, 101, 152), f"model.depth={depth} is not one of 50, 101, 152 (BiT)")
+        _require(width % 32 == 0, f"model.width={width} is not a multiple of 32 (64 times the factor of BiT)")
+    elif model.family == "vit":
         _check_vit(model, image_size, permute_patch)
     else:
-        fits = model.depth >= 8 and (model.depth - 2) % 6 == 0
-        _require(fits, f"model.depth={model.depth} is not 6n+2 (8, 14, 20, 32, 56, 110, ...)")
+        fits = depth >= 8 and (depth - 2) % 6 == 0
+        _require(fits, f"model.depth={depth} is not 6n+2 (8, 14, 20, 32, 56, 110, ...)")

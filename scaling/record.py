@@ -37,8 +37,8 @@ class Record:
     overrides: tuple[str, ...]  # the full list that runs this row again
     family: Literal["vit", "cnn"]
     model: str
-    width: int
-    depth: int
+    width: int | None  # None for a model brought by name
+    depth: int | None
     patch_size: int | None  # None for a CNN
     num_params: int | None  # None if the run failed before its model was built
     data: str

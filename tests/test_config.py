@@ -17,8 +17,10 @@ GROUPS = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for
 
 @pytest.mark.parametrize("model", GROUPS["model"])
 def test_every_model_composes_with_a_recipe_of_its_own(make_cell: Callable, model: str) -> None:
-    cell = make_cell(f"model={model}")
-    assert cell.model.name == model
+    name = {"timm": "resnet10t", "torchvision": "mobilenet_v2"}.get(model, model)
+    by_name = [f"model.name={name}", "model.family=cnn"] if name != model else []
+    cell = make_cell(f"model={model}", *by_name)
+    assert cell.model.name == name
     assert cell.optim.lr > 0
 
 
@@ -64,6 +66,13 @@ def test_every_sweep_file_expands_to_cells_that_parse(make_cell: Callable, path:
         (["data.locality=1.5"], r"outside \[0, 1\]"),
         (["data.locality=0", "data.permute_patch=7"], "does not divide"),
         (["model.depth=9"], "6n"),
+        (["model=bit_r50x1", "model.depth=34"], "50, 101, 152"),
+        (["model=bit_r50x1", "model.width=48"], "multiple of 32"),
+        (["model=timm", "model.name=convnxt_tiny", "model.family=cnn"], "nearest: convnext_tiny"),
+        (["model=torchvision", "model.name=resnet81", "model.family=cnn"], "nearest: resnet18"),
+        (["model=torchvision", "model.name=alexnet", "model.family=cnn"], "does not take 18x18 images"),
+        (["model=timm", "model.name=resnet10t"], "family"),
+        (["model=resnet8", "+model.source=keras"], "scaling, bit, torchvision, timm"),
         (["model=vit_s", "model.pool=max"], "cls, mean, map"),
         (["model=vit_s", "model.pos_embed=rotary"], "learned, sincos, none"),
         (["model=vit_s", "model.dropout=1"], "model.dropout"),

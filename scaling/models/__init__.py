@@ -11,6 +11,8 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from scaling.models.bit import BiT
+from scaling.models.named import SMALL, named_model
 from scaling.models.resnet import ResNet
 from scaling.models.vit import ViT
 
@@ -20,6 +22,15 @@ if TYPE_CHECKING:
 
 def build_model(config: ModelConfig, *, image_size: int, channels: int, num_classes: int) -> nn.Module:
     """The model of `config`, initialised from torch's global random state."""
+    if config.source in ("torchvision", "timm"):
+        return named_model(
+            config.source, config.name, image_size=image_size, channels=channels, num_classes=num_classes
+        )
+    assert config.width is not None
+    assert config.depth is not None
+    if config.source == "bit":
+        small = config.name.endswith(SMALL)
+        return BiT(channels=channels, num_classes=num_classes, depth=config.depth, width=config.width, small_stem=small)
     if config.family == "cnn":
         return ResNet(channels=channels, num_classes=num_classes, depth=config.depth, width=config.width)
     assert config.patch_size is not None
