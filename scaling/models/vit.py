@@ -60,11 +60,14 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def split(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Queries, keys and values, each (batch, heads, tokens, head width)."""
         batch, tokens, width = x.shape
         qkv = self.qkv(x).view(batch, tokens, 3, self.heads, width // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (batch, heads, tokens, head width)
-        return self.proj(attend(q, k, v).transpose(1, 2).reshape(batch, tokens, width))
+        return qkv.permute(2, 0, 3, 1, 4).unbind(0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.proj(attend(*self.split(x)).transpose(1, 2).reshape(x.shape))
 
 
 class Mlp(nn.Module):

@@ -1,0 +1,190 @@
+"""A finished run with kept weights in, numbers about what it learned out: `inspect.json` and `inspect.npz` beside its
+record. `python -m scaling.inspect run=RUN`; `python -m analysis.mechanism run=RUN` draws them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+
+from scaling import __version__
+from scaling.compose import CONF
+from scaling.config import CellConfig, ConfigError, parse
+from scaling.init_from import WEIGHTS_FILE, InitError, weights_path
+from scaling.record import Record, find_records, read_record
+
+USAGE = """usage: python -m scaling.inspect run=PATH [images=128]
+
+Writes inspect.json (numbers) and inspect.npz (arrays) beside the record of a run that kept its weights (keep=last).
+  run=PATH     a run's folder (or its weights.pt), or a sweep's folder: then every run in it that kept weights
+  images=128   test images that attention is averaged over
+`python -m analysis.mechanism run=PATH` draws them."""
+
+EXAMPLES = 8  # images whose rollout is kept
+_BATCH = 32
+_SAID = ("name", "family", "model", "width", "depth", "patch_size", "data", "locality", "image_size", "train_size",
+         "subset_seed", "seed", "lr", "steps", "test_error", "init_from")  # fmt: skip
+
+
+def _cell(record: Record) -> CellConfig:
+    """The cell that a record is of. Where its weights came from does not matter any more."""
+    words = [word for word in record.overrides if not word.startswith(("init_from=", "pretrained="))]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return parse(compose("config", [*words, "device=cpu", "wandb=disabled"]))
+
+
+def _places(cell: CellConfig, grid: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where each token's patch and each of a patch's pixels comes from: (tokens, 2) and (patch_size**2,)."""
+    from scaling.data.permute import locality_permutation
+    from scaling.learned import grid_places
+
+    data, patch = cell.data, cell.data.image_size // grid
+    if data.locality == 1:
+        return grid_places(grid), np.arange(patch**2)
+    _, patches, within = locality_permutation(
+        image_size=data.image_size, patch_size=patch, locality=data.locality, seed=data.permute_seed
+    )
+    return grid_places(grid)[patches], within
+
+
+def _vit_numbers(model: Any, cell: CellConfig, splits: Any, images: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    from scaling import learned
+
+    patch = model.patch_embed.patch_size
+    places, within = _places(cell, model.grid)
+    components, share = learned.principal_filters(model.patch_embed.proj.weight.detach().numpy())
+    filters = np.empty((len(components), components.shape[1] // patch**2, patch**2), dtype=np.float32)
+    filters[:, :, within] = components.reshape(filters.shape)
+    arrays: dict[str, Any] = {"filters": filters.reshape(*filters.shape[:2], patch, patch), "places": places}
+    numbers: dict[str, Any] = {"filters_variance": share.tolist(), "positions": None}
+    if model.pos_embed is not None:
+        similarity = learned.cosine_similarity(model.pos_embed.detach()[0, model.prefix :].double().numpy())
+        score = learned.position_score(similarity, places)
+        arrays["position_similarity"] = similarity.astype(np.float32)
+        numbers["positions"] = score and dataclasses.asdict(score)
+
+    shown = splits.test_images[:images]
+    distances: list[np.ndarray] = []
+    rollouts: list[np.ndarray] = []
+    for start in range(0, len(shown), _BATCH):
+        maps = learned.attention_maps(model, splits.inputs(shown[start : start + _BATCH]))
+        inner = maps[..., model.prefix :, model.prefix :]
+        distances.append(learned.attention_distance(inner, places, patch_size=patch))  # (depth, batch, heads)
+        for example in range(max(0, min(maps.shape[1], EXAMPLES - len(rollouts)))):
+            flow = learned.rollout(maps[:, example])
+            # Without a class token the head reads the mean of the patches: so does the map.
+            rollouts.append(flow[0, 1:] if model.prefix else flow.mean(axis=0))
+    distance = np.concatenate(distances, axis=1).mean(axis=1)  # (depth, heads)
+    uniform = learned.attention_distance(np.ones((len(places),) * 2), places, patch_size=patch)
+    numbers |= {
+        "attention_distance": distance.tolist(),  # pixels, [layer][head]
+        "attention_distance_uniform": float(uniform),  # of attention that does not care where
+        "attention_images": len(shown),
+        "rollout_of": "cls token" if model.prefix else "mean of the patches",
+    }
+    arrays["attention_distance"] = distance
+    arrays["rollout"] = np.array(rollouts, dtype=np.float32)  # (examples, tokens), by token
+    arrays["examples"] = shown[:EXAMPLES].numpy()  # uint8 (examples, channels, size, size), unpermuted
+    return numbers, arrays
+
+
+def _write(folder: Path, numbers: dict[str, Any], arrays: dict[str, Any]) -> None:
+    """The numbers go last and in one step: with them the arrays are there."""
+    np.savez_compressed(folder / "inspect.npz", **arrays)
+    temporary = folder / ".inspect.json.tmp"
+    temporary.write_text(json.dumps(numbers, indent=1, allow_nan=False, ensure_ascii=False), encoding="utf-8")
+    os.replace(temporary, folder / "inspect.json")
+
+
+def inspect_run(folder: Path, *, images: int = 128) -> dict[str, Any]:
+    """Inspects one run, writes both files and returns the numbers. Of a CNN only the first layer's filters are kept.
+
+    Raises:
+        ConfigError, InitError: no finished run, no kept weights, or data that are no longer there.
+    """
+    import torch
+
+    from scaling.data import load_splits
+    from scaling.models import build_model
+    from scaling.models.vit import ViT
+    from scaling.models.weights import load_weights, read_weights
+
+    weights = weights_path(str(folder))
+    record = read_record(folder / "record.json")
+    cell = _cell(record)
+    splits = load_splits(cell.data, torch.device("cpu"))
+    channels = splits.test_images.shape[1]
+    model = build_model(
+        cell.model, image_size=cell.data.image_size, channels=channels, num_classes=cell.num_classes
+    ).eval()
+    load_weights(model, read_weights(weights))
+    numbers = {key: getattr(record, key) for key in _SAID}
+    if isinstance(model, ViT):
+        found, arrays = _vit_numbers(model, cell, splits, images)
+        numbers |= found
+    else:
+        kernels = [module.weight for module in model.modules() if isinstance(module, torch.nn.Conv2d)]
+        arrays = {"filters": kernels[0].detach().numpy()} if kernels else {}
+    _write(folder, numbers, arrays)
+    return numbers
+
+
+def _sentence(numbers: dict[str, Any]) -> str:
+    if numbers["family"] != "vit" or "attention_distance" not in numbers:
+        return f"{numbers['name']}: first-layer filters"
+    first, *_, last = [float(np.mean(heads)) for heads in numbers["attention_distance"]] * 2
+    uniform, score = numbers["attention_distance_uniform"], numbers["positions"]
+    text = f"{numbers['name']}: mean attention distance {first:.1f} pixels in the first layer, {last:.1f} in the last"
+    text += f" (uniform: {uniform:.1f})"
+    if score:
+        difference, p_value = score["difference"], score["p_value"]
+        text += f"; position embeddings: {difference:+.3f} in cosine within a row or column (p = {p_value:.3g})"
+    return text
+
+
+def _folders(path: Path) -> list[Path]:
+    if path.name == WEIGHTS_FILE:
+        return [path.parent]
+    if (path / "record.json").exists() or not path.is_dir():
+        return [path]
+    found = [file.parent for file in find_records(path) if (file.parent / WEIGHTS_FILE).exists()]
+    if not found:
+        raise InitError(f"{path}: no run in it kept its weights; run the sweep with keep=last")
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if {"-h", "--help"} & set(arguments):
+        print(USAGE)
+        return 0
+    if "--version" in arguments:
+        print(__version__)
+        return 0
+    try:
+        values = dict(word.split("=", 1) for word in arguments if "=" in word)
+        odd = [word for word in arguments if "=" not in word] + [key for key in values if key not in ("run", "images")]
+        if odd or not values.get("run"):
+            raise InitError(f"{odd[0]!r} is not run= or images=; --help says more" if odd else "run= is missing")
+        images = values.get("images", "128")
+        if not images.isdecimal() or int(images) < 1:
+            raise InitError(f"images={images} is not a number of images")
+        for folder in _folders(Path(values["run"])):
+            print(_sentence(inspect_run(folder, images=int(images))))
+    except (ConfigError, InitError, HydraException, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
