@@ -201,8 +201,8 @@ def decide(grid: Array, difference: Array, *, low: float, high: float, level: fl
         verdict = "vit_ahead"
     elif len(likely) == 1:
         verdict = _single(grid[: near.shape[1]], near, likely[0], high)
-    elif likely and min(_clear_sides(grid[: near.shape[1]], near, likely)) >= CLEAR:
-        verdict = "multiple"
+    elif likely and sorted(_clear_sides(grid[: near.shape[1]], near, likely))[-2] >= CLEAR:
+        verdict = "multiple"  # two equal curves cross often, too, but neither family is ever clearly ahead
     one = likely[0] if verdict in ("observed", "extrapolated") else None
     if len(likely or crossings) == 1:
         interval: Interval | None = (likely or crossings)[0].interval

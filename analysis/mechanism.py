@@ -1,7 +1,7 @@
 """What `scaling.inspect` wrote in, pictures out: what a ViT learned, for one run or over a sweep's training sizes.
 
-python -m analysis.mechanism run=runs/SWEEP/CELL out=DIR     one run: mechanism.png, and rollout.png with examples
-python -m analysis.mechanism run=runs/SWEEP out=DIR          a sweep: mechanism.png, the numbers against train_size
+python -m analysis.plot run=runs/SWEEP/CELL out=DIR     one run: mechanism.png, and rollout.png with examples
+python -m analysis.plot run=runs/SWEEP out=DIR          a sweep: mechanism.png, the numbers against train_size
 
 Functions take axes and return them, as in `analysis.plot`.
 """

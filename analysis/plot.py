@@ -180,6 +180,7 @@ USAGE = f"""usage: python -m analysis.plot results=PATH figure=NAME [out=FILE] [
 
 Draws one figure: curves (error against size), gap (ViT error over CNN error) or learning_rates (the grids).
   out=FILE             .png, .svg or .pdf; NAME.png by default
+  run=PATH             instead of results=: what `python -m scaling.inspect run=PATH` wrote (analysis.mechanism)
   group=0              which question of the results, in the order of crossover.json
 {TABLE_KEYS}"""
 
@@ -208,7 +209,12 @@ def run(arguments: TableArguments, own: dict[str, str]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(USAGE, ("figure", "out", "group"), run, sys.argv[1:] if arguments is None else arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if any(word.startswith("run=") for word in arguments):
+        from analysis.mechanism import main as draw_run
+
+        return draw_run(arguments)
+    return run_command(USAGE, ("figure", "out", "group"), run, arguments)
 
 
 if __name__ == "__main__":

@@ -138,8 +138,12 @@ def verdict_sentence(crossover: Crossover) -> str:
         text = f"the {winner} is ahead of the {other} from {measured(low)} to {measured(HORIZON * high, axis)}"
         text += f" (measured up to {measured(high)}); P(crossing) = {verdict.p_crossing:.2f}."
     elif verdict.verdict == "multiple":
-        places = [f"{number(c.size)} (P = {c.probability:.2f})" for c in verdict.crossings if c.probability >= 0.5]
-        text = f"the curves cross more than once, near {' and '.join(places)} {UNITS.get(axis, axis)}."
+        places = [
+            f"{number(c.size)} (P = {c.probability:.2f}, {interval(c.interval, crossover.level)})"
+            for c in verdict.crossings
+            if c.probability >= 0.5
+        ]
+        text = f"the curves cross more than once, near {' and near '.join(places)} {UNITS.get(axis, axis)}."
     else:
         text = f"not identifiable: {_reason(crossover)}."
     if not crossover.audited:

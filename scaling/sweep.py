@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.config import CellConfig, ConfigError
+from scaling.data.folder import DataError
 from scaling.init_from import WEIGHTS_FILE
 from scaling.progress import Progress
 from scaling.record import FILE_NAME, RecordError, read_record
@@ -168,6 +169,24 @@ def _run_all(cells: Sequence[CellConfig], progress: Progress) -> dict[str, str]:
     return failures
 
 
+def _prepare(cells: Sequence[CellConfig]) -> None:
+    """What must be there before the first worker starts.
+
+    Raises:
+        ConfigError: it is not, and cannot be had.
+    """
+    if cells[0].wandb.mode == "online" and not find_key():
+        hint = "set WANDB_API_KEY or run `wandb login`, or leave it offline"
+        raise ConfigError(f"wandb.mode=online needs a key: {hint}")
+    for root in sorted({str(cell.data.root) for cell in cells if cell.data.kind == "cifar10"}):
+        from scaling.data.cifar import prepare_cifar10  # imports torchvision, which few sweeps need here
+
+        try:
+            prepare_cifar10(root)
+        except DataError as error:
+            raise ConfigError(str(error)) from error
+
+
 def run_cells(cells: Iterable[CellConfig]) -> Outcome:
     """Runs those cells that are not finished yet; the same cell by two roads is one cell.
 
@@ -191,10 +210,7 @@ def run_cells(cells: Iterable[CellConfig]) -> Outcome:
     skipped = len(unique) - len(due) - len(kept)
     failures: dict[str, str] = {}
     if due:
-        if due[0].wandb.mode == "online" and not find_key():
-            raise ConfigError(
-                "wandb.mode=online needs a key: set WANDB_API_KEY or run `wandb login`, or leave it offline"
-            )
+        _prepare(due)
         where = Path(unique[0].out) / unique[0].sweep
         progress = Progress(due, total=len(unique), skipped=len(unique) - len(due), workers=worker_count(due))
         progress.start(f"{where}: {len(unique)} cells, {skipped} finished before, {worker_count(due)} at a time")

@@ -100,3 +100,13 @@ def test_equal_curves_do_not_cross_anywhere_in_particular() -> None:
     rng = np.random.default_rng(2)
     lines = 0.03 * rng.standard_normal((1000, 1)) + 0.02 * rng.standard_normal((1000, 1)) * (X - X.mean())
     assert verdict(lines).verdict == "not_identifiable"
+
+
+def test_a_clear_crossing_and_a_likely_one_beyond_the_data_are_multiple() -> None:
+    """By the contract: more than one crossing with P >= .5 each; here one is certain and the other has P = .6."""
+    first = np.log(500) + 0.1 * np.random.default_rng(2).standard_normal((300, 1))
+    returns = np.arange(300)[:, None] < 180
+    difference = np.where(returns, 0.05 * (X - first) * (X - np.log(30_000)), -0.2 * (X - first))
+    got = verdict(difference)
+    assert got.verdict == "multiple"
+    assert [c.probability for c in got.crossings] == pytest.approx([1.0, 0.6], abs=0.02)

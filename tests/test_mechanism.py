@@ -11,6 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.mechanism import _by_place, _tile, draw_attention_distance, draw_position_similarity, main
+from analysis.plot import main as plot_main
 
 
 def _numbers(**changes: Any) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def test_a_run_and_a_sweep_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixtu
     numbers = _numbers(family="cnn")
     (cnn / "inspect.json").write_text(json.dumps({k: v for k, v in numbers.items() if k != "attention_distance"}))
     assert main([f"run={run}", f"out={tmp_path}/out"]) == 0
-    assert main([f"run={tmp_path}/sweep", f"out={tmp_path}/out"]) == 0
+    assert plot_main([f"run={tmp_path}/sweep", f"out={tmp_path}/out"]) == 0
     files = [Path(line) for line in capsys.readouterr().out.split()]
     assert [file.name for file in files] == ["mechanism.png", "rollout.png", "mechanism-vit_w8d2-loc1-12px.png"]
     assert all(file.stat().st_size > 5000 for file in files)

@@ -110,6 +110,21 @@ def test_a_failed_cell_is_recorded_with_its_text(make_cell: Callable, image_fold
     assert "000.png" in str(record.error_text)
 
 
+def test_cifar10_that_cannot_be_had_stops_the_sweep_before_it_starts(
+    make_cell: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision.datasets import CIFAR10
+
+    def no_network(self: object) -> None:
+        raise OSError("no route")
+
+    monkeypatch.setattr(CIFAR10, "download", no_network)
+    cell = make_cell("data=cifar10", f"data.root={tmp_path}/data", "model=resnet8", f"out={tmp_path}/runs")
+    with pytest.raises(ConfigError, match=r"put cifar-10-python\.tar\.gz"):
+        run_cells([cell])
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_record_of_another_configuration_is_refused_and_left(make_cell: Callable, tmp_path: Path) -> None:
     cell = make_cell(*SMALL, "model=resnet8", f"out={tmp_path}")
     cell.folder.mkdir(parents=True)
