@@ -1,6 +1,5 @@
-"""From the composed YAML to one frozen `CellConfig`, typed at the door: what is wrong is refused before any run starts.
-
-Also a cell's identity: the hash of everything that affects its result, and the name that holds it. Free of torch.
+"""One cell, described by frozen dataclasses, and its identity: the hash of everything that affects its result,
+and the name that holds it. Free of torch; `scaling.parse` fills these in.
 """
 
 from __future__ import annotations
@@ -11,18 +10,9 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from scaling.data.folder import DataError, folder_facts
-from scaling.data.strokes import VERSION as STROKES_VERSION
 from scaling.data.strokes import StrokesConfig
-from scaling.init_from import InitError, check_start
-from scaling.model_config import ModelConfig, ModelError, check_model
-
-AUGMENTATIONS = ("none", "flip_crop")
+from scaling.model_config import ModelConfig
 
 
 class ConfigError(ValueError):
@@ -152,158 +142,3 @@ class CellConfig:
     @property
     def folder(self) -> Path:
         return Path(self.out) / self.sweep / self.cell_name
-
-
-_T = TypeVar("_T")
-
-
-def _read(kind: type[_T], node: Any, where: str) -> _T:
-    """Fills a dataclass from a config node; OmegaConf checks names and types."""
-    if not isinstance(node, DictConfig):
-        raise ConfigError(f"{where} must be a group of settings, not {node!r}")
-    try:
-        schema = OmegaConf.structured(kind)
-        OmegaConf.set_readonly(schema, False)  # frozen dataclasses come read-only, nested ones again
-        for key in schema:
-            if not OmegaConf.is_missing(schema, key) and OmegaConf.is_dict(schema[key]):
-                OmegaConf.set_readonly(schema[key], False)
-        filled = OmegaConf.to_object(OmegaConf.merge(schema, OmegaConf.to_container(node, resolve=True)))
-    except OmegaConfBaseException as error:
-        key = error.full_key or ""
-        first_line = str(error).splitlines()[0]
-        raise ConfigError(f"{where}.{key}: {first_line}" if key else f"{where}: {first_line}") from error
-    assert isinstance(filled, kind)
-    return filled
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ConfigError(message)
-
-
-def _check_data(data: DataConfig) -> tuple[DataConfig, int, str]:
-    """The data config with its name filled in, the number of classes and the fingerprint."""
-    _require(data.kind in ("strokes", "folder", "cifar10"), f"data.kind={data.kind} is not strokes, folder or cifar10")
-    _require(data.augment in AUGMENTATIONS, f"data.augment={data.augment} is not one of {', '.join(AUGMENTATIONS)}")
-    _require(0 <= data.locality <= 1, f"data.locality={data.locality} lies outside [0, 1]")
-    _require(data.image_size > 0, f"data.image_size={data.image_size} is not a size")
-    _require(data.subset_seed >= 0, f"data.subset_seed={data.subset_seed} is negative")
-    if data.locality < 1:
-        divides = data.permute_patch > 0 and data.image_size % data.permute_patch == 0
-        _require(divides, f"data.permute_patch={data.permute_patch} does not divide data.image_size={data.image_size}")
-    if data.kind == "strokes":
-        classes, available, fingerprint = data.strokes.num_classes, None, f"strokes-{STROKES_VERSION}"
-        _require(classes >= 2, f"data.strokes.num_classes={classes}: at least two are needed")
-        _require(data.channels == 1, f"data.channels={data.channels}: strokes are grey (1)")
-    elif data.kind == "folder":
-        _require(bool(data.root), "data=folder needs data.root=DIR with train/<class>/* and test/<class>/*")
-        try:
-            facts = folder_facts(str(data.root))
-        except DataError as error:
-            raise ConfigError(str(error)) from error
-        classes, fingerprint = len(facts.classes), facts.fingerprint
-        available = facts.train_examples - round(data.val_share * facts.train_examples)
-        data = dataclasses.replace(data, name=data.name or Path(str(data.root)).resolve().name)
-    else:
-        _require(data.image_size == 32, f"data.image_size={data.image_size}: CIFAR-10 is read at 32")
-        classes, fingerprint = 10, "cifar10-torchvision"
-        available = 50_000 - round(data.val_share * 50_000)
-    _require(bool(data.name), "data.name is empty")
-    n = data.train_size
-    _require(n >= classes, f"data.train_size={n} is below the number of classes ({classes})")
-    if available is not None:
-        kept = f"({data.val_share:.0%} of the training images are kept for validation)"
-        _require(n <= available, f"data.train_size={n} is more than the {available} images to train on {kept}")
-    return data, classes, fingerprint
-
-
-def _check_run(cell: CellConfig) -> None:
-    optim, budget = cell.optim, cell.budget
-    _require(optim.name in ("adamw", "sgd"), f"optim.name={optim.name} is neither adamw nor sgd")
-    _require(optim.lr > 0, f"optim.lr={optim.lr} is not positive")
-    _require(optim.batch_size > 0, f"optim.batch_size={optim.batch_size} is not positive")
-    _require(0 <= optim.warmup < 1, f"optim.warmup={optim.warmup} is not a share of the steps")
-    _require(budget.steps > 0 and budget.factor > 0 and budget.at > 0, "budget.steps, .at and .factor must be positive")
-    _require(cell.precision in ("fp32", "bf16"), f"precision={cell.precision} is neither fp32 nor bf16")
-    _require(cell.threads > 0, f"threads={cell.threads} is not positive")
-    _require(cell.seed >= 0, f"seed={cell.seed} is negative")
-    _require(cell.workers is None or cell.workers > 0, f"workers={cell.workers} is not positive")
-    device_known = re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", cell.device)
-    _require(device_known is not None, f"device={cell.device} is not auto, cpu, cuda or mps")
-    retries = (None, "failed", "diverged", "all")
-    _require(cell.retry in retries, f"retry={cell.retry} is not failed, diverged or all")
-    _require(cell.keep in ("none", "last"), f"keep={cell.keep} is neither none nor last")
-    modes = ("offline", "online", "disabled")
-    _require(cell.wandb.mode in modes, f"wandb.mode={cell.wandb.mode} is not one of {', '.join(modes)}")
-    name_is_legal = re.fullmatch(r"[0-9A-Za-z._-]+", cell.sweep) is not None and cell.sweep.strip(".") != ""
-    _require(name_is_legal, f"sweep={cell.sweep!r} names a folder and a W&B group: letters, digits, dots, - and _ only")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Top:
-    """The settings outside the groups."""
-
-    sweep: str
-    out: str
-    seed: int
-    precision: str
-    threads: int
-    device: str
-    workers: int | None
-    retry: str | None
-    keep: str = "none"
-    init_from: str | None = None
-    pretrained: str | None = None
-
-
-_GROUPS = {
-    "data": DataConfig,
-    "model": ModelConfig,
-    "optim": OptimConfig,
-    "budget": BudgetConfig,
-    "wandb": WandbConfig,
-}
-
-
-def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
-    """The cell that a composed config describes (without its `hydra` node).
-
-    Args:
-        config: the composed config.
-        overrides: what composes it again, for the record.
-
-    Raises:
-        ConfigError: a setting is missing, of the wrong type, or cannot work on this data.
-    """
-    keys = {str(key) for key in config} - {"hydra"}
-    groups: dict[str, Any] = {name: _read(kind, config.get(name), name) for name, kind in _GROUPS.items()}
-    top = _read(_Top, OmegaConf.masked_copy(config, [k for k in keys if k not in _GROUPS]), "config")
-    data, classes, fingerprint = _check_data(groups["data"])
-    cell = CellConfig(
-        **dataclasses.asdict(top),
-        **groups | {"data": data},
-        num_classes=classes,
-        fingerprint=fingerprint,
-        overrides=overrides,
-    )
-    try:
-        check_model(
-            cell.model,
-            image_size=data.image_size,
-            channels=data.channels,
-            num_classes=classes,
-            permute_patch=data.permute_patch if data.locality < 1 else None,
-        )
-        start_fingerprint = check_start(
-            init_from=cell.init_from,
-            pretrained=cell.pretrained,
-            model=cell.model,
-            image_size=data.image_size,
-            channels=data.channels,
-            num_classes=classes,
-            locality=data.locality,
-        )
-    except (ModelError, InitError) as error:
-        raise ConfigError(str(error)) from error
-    _check_run(cell)
-    return dataclasses.replace(cell, start_fingerprint=start_fingerprint)

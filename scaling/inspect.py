@@ -18,8 +18,9 @@ from hydra.errors import HydraException
 
 from scaling import __version__
 from scaling.compose import CONF
-from scaling.config import CellConfig, ConfigError, parse
+from scaling.config import CellConfig, ConfigError
 from scaling.init_from import WEIGHTS_FILE, InitError, weights_path
+from scaling.parse import parse
 from scaling.record import Record, find_records, read_record
 
 USAGE = """usage: python -m scaling.inspect run=PATH [images=128]

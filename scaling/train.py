@@ -20,8 +20,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from scaling import __version__
 from scaling.compose import CONF, SWEEPS, list_options, rerun_overrides
-from scaling.config import CellConfig, ConfigError, parse
+from scaling.config import CellConfig, ConfigError
 from scaling.init_from import inherit
+from scaling.parse import parse
 from scaling.sweep import Outcome, run_cells
 
 USAGE = """usage: python -m scaling.train [sweeps=NAME] [key=value ...] [-m key=a,b,c]

@@ -44,7 +44,8 @@ def make_cell() -> Callable[..., object]:
     from hydra import compose, initialize_config_dir
 
     from scaling.compose import CONF
-    from scaling.config import CellConfig, parse
+    from scaling.config import CellConfig
+    from scaling.parse import parse
 
     def make(*overrides: str) -> CellConfig:
         with initialize_config_dir(str(CONF), version_base="1.3"):

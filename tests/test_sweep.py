@@ -1,5 +1,6 @@
 """What a sweep promises: finished cells are skipped, one cell's end is not the sweep's, the record is bit-equal."""
 
+import contextlib
 import json
 import os
 import signal
@@ -226,6 +227,8 @@ def test_a_stopped_sweep_leaves_no_process_and_no_half_record(tmp_path: Path, nu
     parent = subprocess.Popen(
         [sys.executable, "-m", "scaling.train", *words], cwd=tmp_path, env=environment,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        # A test run in the background inherits an ignored SIGINT; a sweep at a terminal does not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
 
     def family() -> list[int]:
@@ -241,16 +244,20 @@ def test_a_stopped_sweep_leaves_no_process_and_no_half_record(tmp_path: Path, nu
                     alive.append(int(entry.name))
         return alive
 
-    deadline = time.monotonic() + 60
-    while len(family()) < 3 and time.monotonic() < deadline:  # two workers and the resource tracker
-        time.sleep(0.1)
-    time.sleep(2)
-    assert len(family()) >= 2
-    os.kill(parent.pid, number)
-    assert parent.wait(20) == (130 if number != signal.SIGKILL else -signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while family() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert family() == []
+    try:
+        deadline = time.monotonic() + 60
+        while len(family()) < 3 and time.monotonic() < deadline:  # two workers and the resource tracker
+            time.sleep(0.1)
+        time.sleep(2)
+        assert len(family()) >= 2
+        os.kill(parent.pid, number)
+        assert parent.wait(20) == (130 if number != signal.SIGKILL else -signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        while family() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert family() == []
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(parent.pid, signal.SIGKILL)  # a test that fails leaves nothing running
     assert not list(tmp_path.rglob("record.json"))
     assert not list(tmp_path.rglob("*.tmp"))
