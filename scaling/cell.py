@@ -5,21 +5,25 @@ from __future__ import annotations
 import csv
 import dataclasses
 import functools
-import subprocess
+import io
 import traceback
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from scaling.cell_record import UNKNOWN, known_fields
+from scaling.checkpoint import Checkpoints, clear_checkpoints, stop_request
 from scaling.config import CellConfig
 from scaling.data import Splits, load_splits
-from scaling.init_from import WEIGHTS_FILE, weights_path
+from scaling.init_from import BEST_FILE, WEIGHTS_FILE, weights_path
 from scaling.models import build_model, num_params, train_flops_per_example
 from scaling.models.weights import load_weights, named_weights, read_weights, save_weights
-from scaling.record import Record, write_record
-from scaling.tracking import track
+from scaling.record import Record, write_record, write_whole
+from scaling.tracking import Tracker, track
 from scaling.trainer import CurvePoint, Diverged, evaluate, train
+
+_POINTS_PER_CHECK = 5  # of the training curve: with keep=best about ten looks at the validation set
 
 
 def find_device(name: str) -> torch.device:
@@ -31,52 +35,8 @@ def find_device(name: str) -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def _device_label(device: torch.device) -> str:
+def device_label(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-@functools.cache
-def _git_commit() -> str | None:
-    """The commit of the checkout that this code runs from; None outside one."""
-    here = Path(__file__).resolve().parent
-    try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
-
-
-def _known_before(cell: CellConfig, device: torch.device) -> dict[str, Any]:
-    """The fields of the record that the config alone decides."""
-    model, data = cell.model, cell.data
-    return dict(
-        name=cell.cell_name,
-        sweep=cell.sweep,
-        config_hash=cell.config_hash,
-        overrides=cell.overrides,
-        family=model.family,
-        model=model.name,
-        width=model.width,
-        depth=model.depth,
-        patch_size=model.patch_size if model.family == "vit" else None,
-        data=data.name,
-        locality=data.locality,
-        image_size=data.image_size,
-        num_classes=cell.num_classes,
-        train_size=data.train_size,
-        subset_seed=data.subset_seed,
-        seed=cell.seed,
-        lr=cell.optim.lr,
-        steps=cell.steps,
-        seen_examples=cell.steps * cell.optim.batch_size,
-        device=_device_label(device),
-        precision=cell.precision,
-        threads=cell.threads,
-        torch_version=torch.__version__,
-        git_commit=_git_commit(),
-        budget_factor=cell.budget.factor,
-        init_from=cell.start,
-    )
 
 
 def _build(cell: CellConfig, channels: int, device: torch.device) -> torch.nn.Module:
@@ -92,18 +52,54 @@ def _build(cell: CellConfig, channels: int, device: torch.device) -> torch.nn.Mo
     return model
 
 
-def _train_and_test(cell: CellConfig, splits: Splits, model: torch.nn.Module, report: Any) -> dict[str, Any]:
+class Run:
+    """What a cell collects on its way: the points of its curve and, with keep=best, the best weights so far."""
+
+    def __init__(self, cell: CellConfig, model: torch.nn.Module, splits: Splits, tracker: Tracker) -> None:
+        self.cell, self.model, self.splits, self.tracker = cell, model, splits, tracker
+        self.points: list[CurvePoint] = []
+        self.best: dict[str, Any] = {}
+
+    def report(self, point: CurvePoint) -> None:
+        self.points.append(point)
+        self.tracker.log(dataclasses.asdict(point))
+        if self.cell.keep == "best" and (len(self.points) % _POINTS_PER_CHECK == 0 or point.step == self.cell.steps):
+            self._keep_if_best(point.step)
+
+    def _keep_if_best(self, step: int) -> None:
+        images, labels = self.splits.val_images, self.splits.val_labels
+        val_error, _ = evaluate(self.model, self.splits, images, labels, precision=self.cell.precision)
+        self.model.train()
+        if not self.best or val_error < self.best["val_error"]:
+            weights = {key: value.detach().cpu().clone() for key, value in self.model.state_dict().items()}
+            self.best = dict(val_error=val_error, step=step, weights=weights)
+
+    def state(self) -> dict[str, Any]:
+        return {"points": [dataclasses.asdict(point) for point in self.points], "best": self.best}
+
+    def take_over(self, state: dict[str, Any]) -> None:
+        """Goes on from a checkpoint; the points before it are logged again, since this W&B run begins anew."""
+        self.best = state["best"]
+        for values in state["points"]:
+            self.points.append(CurvePoint(**values))
+            self.tracker.log(values)
+
+
+def _train_and_test(run: Run, checkpoints: Checkpoints) -> dict[str, Any]:
     """Trains the model and returns the fields that only a finished run has. The test set is touched here, once."""
-    seconds = train(
-        model,
-        splits,
-        cell.optim,
-        steps=cell.steps,
-        seed=cell.seed,
-        precision=cell.precision,
-        augmentation=cell.data.augment,
-        report=report,
-    )
+    cell, model, splits = run.cell, run.model, run.splits
+    with stop_request.waits():
+        seconds = train(
+            model,
+            splits,
+            cell.optim,
+            steps=cell.steps,
+            seed=cell.seed,
+            precision=cell.precision,
+            augmentation=cell.data.augment,
+            report=run.report,
+            checkpoints=checkpoints,
+        )
     measure = functools.partial(evaluate, model, splits, precision=cell.precision)
     train_error, _ = measure(splits.train_images, splits.train_labels)
     val_error, _ = measure(splits.val_images, splits.val_labels)
@@ -119,26 +115,35 @@ def _train_and_test(cell: CellConfig, splits: Splits, model: torch.nn.Module, re
     )
 
 
-_NOT_FINISHED: dict[str, Any] = dict.fromkeys(
-    ("train_error", "val_error", "test_error", "test_loss", "train_seconds", "images_per_second")
-)
+def _keep_weights(run: Run) -> None:
+    if run.cell.keep == "last":
+        save_weights(run.model.state_dict(), run.cell.folder / WEIGHTS_FILE)
+    if run.cell.keep == "best":
+        save_weights(run.best["weights"], run.cell.folder / BEST_FILE)
 
 
 def _write_curve(points: list[CurvePoint], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "curve.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(CurvePoint)])
-        writer.writeheader()
-        writer.writerows(dataclasses.asdict(point) for point in points)
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(CurvePoint)])
+    writer.writeheader()
+    writer.writerows(dataclasses.asdict(point) for point in points)
+    write_whole(folder / "curve.csv", file.getvalue().encode())
 
 
 def run_cell(cell: CellConfig) -> Record:
-    """Trains, evaluates and records one cell. An error inside becomes a record with status failed or diverged."""
+    """Trains, evaluates and records one cell. An error inside becomes a record with status failed or diverged.
+
+    A run that was interrupted goes on from its checkpoint. A finished or diverged one leaves none; a failed one keeps
+    its own, so that retry= has less to do.
+
+    Raises:
+        Stopped: the process was asked to stop; there is no record.
+        OSError: the record cannot be written.
+    """
     torch.set_num_threads(cell.threads)
     device = find_device(cell.device)
-    fields = _known_before(cell, device) | _NOT_FINISHED
-    fields |= dict(num_params=None, train_flops=None, val_examples=None, test_examples=None)
-    points: list[CurvePoint] = []
+    fields = known_fields(cell, device=device_label(device), torch_version=torch.__version__) | UNKNOWN
+    run: Run | None = None
     data, wandb = cell.data, cell.wandb
     tags = [cell.model.family, cell.model.name, str(data.name), f"n={data.train_size}"]
     config = {key: dataclasses.asdict(cell)[key] for key in ("data", "model", "optim", "budget", "seed", "precision")}
@@ -151,11 +156,6 @@ def run_cell(cell: CellConfig) -> Record:
         tags=tags,
         config=config,
     ) as tracker:
-
-        def report(point: CurvePoint) -> None:
-            points.append(point)
-            tracker.log(dataclasses.asdict(point))
-
         try:
             splits = load_splits(data, device)
             channels = splits.train_images.shape[1]
@@ -167,9 +167,10 @@ def run_cell(cell: CellConfig) -> Record:
                 val_examples=len(splits.val_labels),
                 test_examples=len(splits.test_labels),
             )
-            fields |= _train_and_test(cell, splits, model, report)
-            if cell.keep == "last":
-                save_weights(model, cell.folder / WEIGHTS_FILE)
+            run = Run(cell, model, splits, tracker)
+            checkpoints = Checkpoints(cell.folder, cell.config_hash, seconds=cell.checkpoint_seconds, rest=run)
+            fields |= _train_and_test(run, checkpoints)
+            _keep_weights(run)
         except Diverged as error:
             fields |= dict(status="diverged", error_text=str(error))
         except Exception as error:  # one cell's failure must not be the sweep's: it is recorded with its text
@@ -177,6 +178,8 @@ def run_cell(cell: CellConfig) -> Record:
             fields |= dict(status="failed", error_text=where)
         record = Record(**fields)
         tracker.summarize({**record.to_dict(), "overrides": " ".join(record.overrides)})
-    _write_curve(points, cell.folder)
+    _write_curve(run.points if run else [], cell.folder)
     write_record(record, cell.folder)
+    if record.status != "failed":
+        clear_checkpoints(cell.folder)
     return record

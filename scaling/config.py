@@ -75,8 +75,8 @@ class WandbConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CellConfig:
-    """One run, completely described. `out`, `sweep`, `wandb`, `device`, `keep` and the counts of workers do not affect
-    its result (the device is recorded), everything else does."""
+    """One run, completely described. `out`, `sweep`, `wandb`, `device`, `keep`, `workers`, `retry`, `fail_fast` and
+    `checkpoint_seconds` do not affect its result (the device is recorded), everything else does."""
 
     sweep: str
     out: str
@@ -91,7 +91,9 @@ class CellConfig:
     optim: OptimConfig
     budget: BudgetConfig
     wandb: WandbConfig
-    keep: str = "none"  # or last: the final weights, in the cell's folder
+    keep: str = "none"  # last: the final weights, in the cell's folder; best: those of the lowest validation error
+    fail_fast: bool = False
+    checkpoint_seconds: float | None = 120.0  # between two checkpoints of a run; None: no checkpoints
     init_from: str | None = None
     pretrained: str | None = None
     start_fingerprint: str = ""  # of the weights that the run starts from; filled in by `parse`

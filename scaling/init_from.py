@@ -16,7 +16,8 @@ from pathlib import Path
 from scaling.model_config import ModelConfig
 from scaling.record import FILE_NAME, Record, RecordError, read_record
 
-WEIGHTS_FILE = "weights.pt"
+WEIGHTS_FILE = "weights.pt"  # of keep=last
+BEST_FILE = "best.pt"  # of keep=best: lowest validation error
 SWEEP = "finetune"  # where fine-tuned runs go unless told: beside the sweep that they come from, not into its curves
 
 
@@ -40,6 +41,11 @@ def _source(run: Path) -> Record:
     return record
 
 
+def kept_weights(run: Path) -> Path | None:
+    """The weights in a run's folder: the final ones if they are there, else the best, else None."""
+    return next((run / name for name in (WEIGHTS_FILE, BEST_FILE) if (run / name).is_file()), None)
+
+
 def weights_path(start: str) -> Path:
     """The file of weights that a run's folder or a checkpoint's path means.
 
@@ -52,9 +58,10 @@ def weights_path(start: str) -> Path:
     if not path.is_dir():
         raise InitError(f"{start}: neither a finished run's folder nor a checkpoint")
     record = _source(path)
-    if not (path / WEIGHTS_FILE).is_file():
-        raise InitError(f"{start} kept no weights; this makes them: {_how_to_keep(record, path)}")
-    return path / WEIGHTS_FILE
+    kept = kept_weights(path)
+    if kept:
+        return kept
+    raise InitError(f"{start} kept no weights; this makes them: {_how_to_keep(record, path)}")
 
 
 @functools.lru_cache(maxsize=8)

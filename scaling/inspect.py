@@ -19,7 +19,7 @@ from hydra.errors import HydraException
 from scaling import __version__
 from scaling.compose import CONF
 from scaling.config import CellConfig, ConfigError
-from scaling.init_from import WEIGHTS_FILE, InitError, weights_path
+from scaling.init_from import BEST_FILE, WEIGHTS_FILE, InitError, kept_weights, weights_path
 from scaling.parse import parse
 from scaling.record import Record, find_records, read_record
 
@@ -153,11 +153,11 @@ def _sentence(numbers: dict[str, Any]) -> str:
 
 
 def _folders(path: Path) -> list[Path]:
-    if path.name == WEIGHTS_FILE:
+    if path.name in (WEIGHTS_FILE, BEST_FILE):
         return [path.parent]
     if (path / "record.json").exists() or not path.is_dir():
         return [path]
-    found = [file.parent for file in find_records(path) if (file.parent / WEIGHTS_FILE).exists()]
+    found = [file.parent for file in find_records(path) if kept_weights(file.parent)]
     if not found:
         raise InitError(f"{path}: no run in it kept its weights; run the sweep with keep=last")
     return found

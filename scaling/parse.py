@@ -97,7 +97,9 @@ def _check_run(cell: CellConfig) -> None:
     _require(device_known is not None, f"device={cell.device} is not auto, cpu, cuda or mps")
     retries = (None, "failed", "diverged", "all")
     _require(cell.retry in retries, f"retry={cell.retry} is not failed, diverged or all")
-    _require(cell.keep in ("none", "last"), f"keep={cell.keep} is neither none nor last")
+    _require(cell.keep in ("none", "last", "best"), f"keep={cell.keep} is not none, last or best")
+    interval = cell.checkpoint_seconds
+    _require(interval is None or interval >= 0, f"checkpoint_seconds={interval} is negative (null switches them off)")
     modes = ("offline", "online", "disabled")
     _require(cell.wandb.mode in modes, f"wandb.mode={cell.wandb.mode} is not one of {', '.join(modes)}")
     name_is_legal = re.fullmatch(r"[0-9A-Za-z._-]+", cell.sweep) is not None and cell.sweep.strip(".") != ""
@@ -117,6 +119,8 @@ class _Top:
     workers: int | None
     retry: str | None
     keep: str = "none"
+    fail_fast: bool = False
+    checkpoint_seconds: float | None = 120.0
     init_from: str | None = None
     pretrained: str | None = None
 

@@ -1,19 +1,15 @@
-"""One progress line for a whole sweep: rewritten in a terminal, now and then a new line in a log."""
+"""One progress line for a whole sweep: rewritten in a terminal, now and then a new line in a log. Failures get their
+own line when they happen, in both."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 
 from scaling.config import CellConfig
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+from scaling.cost import Rates, clock
 
 
 class Progress:
@@ -22,49 +18,53 @@ class Progress:
     def __init__(self, due: Sequence[CellConfig], *, total: int, skipped: int, workers: int) -> None:
         self._left = {cell.cell_name: cell for cell in due}
         self._total, self._done, self._failed, self._workers = total, skipped, 0, workers
-        self._seconds: dict[str, float] = defaultdict(float)
-        self._seen: dict[str, float] = defaultdict(float)
-        self._begun = self._printed = time.monotonic()
+        self._rates = Rates()
+        self._begun = time.monotonic()
+        self._next = self._begun
         self._terminal = sys.stderr.isatty()
 
     def start(self, headline: str) -> None:
         print(headline, file=sys.stderr, flush=True)
+        self._next = time.monotonic() + (1 if self._terminal else 30)
 
-    def _time_left(self) -> float | None:
-        """Seconds, or None before the first cell is done."""
-        if not self._seen:
-            return None
-        mean_rate = sum(self._seconds.values()) / sum(self._seen.values())
-        left = 0.0
-        for cell in self._left.values():
-            name = cell.model.name
-            rate = self._seconds[name] / self._seen[name] if self._seen.get(name) else mean_rate
-            left += rate * cell.steps * cell.optim.batch_size
-        return left / self._workers
+    def done(self, cell: CellConfig, *, seconds: float | None, problem: str | None) -> None:
+        """One cell has ended.
 
-    def done(self, cell: CellConfig, *, seconds: float, failed: bool) -> None:
+        Args:
+            seconds: what it took, None if another process ran it.
+            problem: what went wrong with it, if something did.
+        """
         self._left.pop(cell.cell_name)
         self._done += 1
-        self._failed += failed
-        if not failed:
-            self._seconds[cell.model.name] += seconds
-            self._seen[cell.model.name] += cell.steps * cell.optim.batch_size
+        if problem:
+            self._failed += 1
+            self._print(f"{cell.cell_name}: {problem}", stays=True)
+        elif seconds is not None:
+            seen = cell.steps * cell.optim.batch_size
+            self._rates.add(str(cell.model.name), cell.data.image_size, seen, seconds)
 
     def tick(self, running: int) -> None:
-        """Prints the line if it is time to: every second in a terminal, every 30 elsewhere."""
+        """Prints the line if it is time to: every second in a terminal; elsewhere after 30 s, then ever more rarely,
+        so that a log of days stays short (each time a tenth of the time gone, at least 30 s)."""
         now = time.monotonic()
-        if now - self._printed < (1 if self._terminal else 30):
+        if now < self._next:
             return
-        self._printed = now
-        left = self._time_left()
-        line = (
-            f"{self._done}/{self._total} cells done, {self._failed} failed, {running} running, "
-            f"{_clock(now - self._begun)} gone, {'about ' + _clock(left) if left is not None else 'unknown time'} left"
-        )
-        end = "" if self._terminal else "\n"
-        print(f"\r{line:<100}" if self._terminal else line, end=end, file=sys.stderr, flush=True)
+        gone = now - self._begun
+        self._next = now + (1 if self._terminal else max(30.0, gone / 10))
+        left = self._rates.total(self._left.values())
+        time_left = "time left not known yet" if left is None else f"about {clock(left / self._workers)} left"
+        failed = f"{self._failed} failed, " if self._failed else ""
+        line = f"{self._done}/{self._total} cells done, {failed}{running} running, {clock(gone)} gone, {time_left}"
+        self._print(line, stays=False)
 
     def close(self) -> None:
-        gone = _clock(time.monotonic() - self._begun)
-        line = f"{self._done}/{self._total} cells done, {self._failed} failed, {gone} gone"
-        print(f"\r{line:<100}" if self._terminal else line, file=sys.stderr, flush=True)
+        gone = clock(time.monotonic() - self._begun)
+        self._print(f"{self._done}/{self._total} cells done, {self._failed} failed, {gone} gone", stays=True)
+
+    def _print(self, line: str, *, stays: bool) -> None:
+        if not self._terminal:
+            print(line, file=sys.stderr, flush=True)
+            return
+        width = shutil.get_terminal_size().columns - 1
+        text = line if stays else line[:width]
+        print(f"\r{text:<{width}}", end="\n" if stays else "", file=sys.stderr, flush=True)

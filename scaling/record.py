@@ -7,6 +7,8 @@ pandas, so that the analysis can import it.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 import json
 import math
 import os
@@ -17,6 +19,7 @@ from typing import Any, Literal
 
 SCHEMA = 1
 FILE_NAME = "record.json"
+TEMPORARY = ".*.tmp"  # files being written; those of a process that was killed are removed by the next one
 Status = Literal["finished", "failed", "diverged"]
 
 # Empty (None) if and only if the status is not "finished".
@@ -25,6 +28,10 @@ METRICS = ("train_error", "val_error", "test_error", "test_loss")
 
 class RecordError(ValueError):
     """A record that cannot be believed: not JSON, fields missing, or values that contradict its status."""
+
+
+class NewerRecordError(RecordError):
+    """A sound record, of a later version of this package."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +108,9 @@ def parse_record(values: dict[str, Any]) -> Record:
     if missing:
         raise RecordError(f"fields missing: {', '.join(missing)}")
     if values.get("schema", SCHEMA) > SCHEMA:
-        raise RecordError(f"schema {values['schema']} is newer than this version reads ({SCHEMA}); upgrade the package")
+        raise NewerRecordError(
+            f"schema {values['schema']} is newer than this version reads ({SCHEMA}); upgrade the package"
+        )
     known = {key: value for key, value in values.items() if key in COLUMNS}
     return Record(**known | {"overrides": tuple(values["overrides"])})
 
@@ -114,6 +123,8 @@ def read_record(path: Path) -> Record:
     """
     try:
         return parse_record(json.loads(path.read_text(encoding="utf-8")))
+    except NewerRecordError as error:
+        raise NewerRecordError(f"{path}: {error}") from error
     except (json.JSONDecodeError, UnicodeDecodeError, RecordError, TypeError, AttributeError) as error:
         raise RecordError(f"{path}: not a record ({error})") from error
 
@@ -125,16 +136,40 @@ def find_records(folder: Path) -> list[Path]:
 
 def write_record(record: Record, folder: Path) -> Path:
     """Writes `record.json` into `folder` in one step: a reader sees no file or the whole file."""
-    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(record.to_dict(), indent=1, allow_nan=False, ensure_ascii=False)
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=".record-", suffix=".tmp")
+    write_whole(folder / FILE_NAME, text.encode("utf-8"))
+    return folder / FILE_NAME
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """Writes a file in one step, to the disk, and makes its folder; a process killed here leaves a TEMPORARY file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, folder / FILE_NAME)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    return folder / FILE_NAME
+
+
+@functools.cache
+def _umask() -> int:
+    """What files of this process are not allowed; mkstemp ignores it, and results are often read by others."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def set_aside(path: Path) -> Path:
+    """Renames a file that cannot be believed, so that nothing reads it again and nothing of it is lost."""
+    for number in itertools.count(1):
+        aside = path.with_name(f"{path.name}.damaged-{number}")
+        if not aside.exists():
+            path.rename(aside)
+            return aside
+    raise AssertionError("unreachable")

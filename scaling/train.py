@@ -23,6 +23,7 @@ from scaling.compose import CONF, SWEEPS, list_options, rerun_overrides
 from scaling.config import CellConfig, ConfigError
 from scaling.init_from import inherit
 from scaling.parse import parse
+from scaling.pool import PoolError
 from scaling.sweep import Outcome, run_cells
 
 USAGE = """usage: python -m scaling.train [sweeps=NAME] [key=value ...] [-m key=a,b,c]
@@ -70,10 +71,13 @@ def cell_of(config: DictConfig, bases: dict[str, Any], compose: Callable[[Sequen
 def finish(outcome: Outcome, cell: CellConfig) -> int:
     """Says what a run came to and returns the exit status."""
     place = f"{cell.out}/{cell.sweep}"
-    print(f"{outcome.finished} cells finished ({outcome.skipped} before), {len(outcome.failures)} failed: {place}")
+    left = f", {outcome.left} left" if outcome.left else ""
+    print(
+        f"{outcome.finished} cells finished ({outcome.skipped} before), {len(outcome.failures)} failed{left}: {place}"
+    )
     if cell.wandb.mode == "offline" and outcome.finished > outcome.skipped:
         print(f"W&B: offline; `wandb sync {place}/wandb/offline-run-*` uploads the runs")
-    return 1 if outcome.failures else 0
+    return 1 if outcome.failures or outcome.left else 0
 
 
 def _refuse(error: Exception) -> int:
@@ -119,6 +123,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(_run_one)()
     except REFUSALS as error:
         return _refuse(error)
+    except PoolError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("stopped; the same command goes on with what is left", file=sys.stderr)
         return 130

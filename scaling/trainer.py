@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from scaling.checkpoint import capture, restore
 from scaling.data.augment import augment
 
 if TYPE_CHECKING:
+    from scaling.checkpoint import Checkpoints
     from scaling.config import OptimConfig
     from scaling.data import Splits
 
@@ -24,7 +27,7 @@ _AHEAD = 128  # steps whose random numbers are drawn on the CPU and sent to the 
 
 
 class Diverged(RuntimeError):
-    """The loss is no longer a finite number."""
+    """The loss is no longer a finite number, or so far above chance that it is on its way there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,13 +93,17 @@ def train(
     precision: str,
     augmentation: str,
     report: Callable[[CurvePoint], None],
+    checkpoints: Checkpoints | None = None,
 ) -> float:
-    """Trains in place and returns the seconds that it took.
+    """Trains in place and returns the seconds that it took, those before an interruption included.
 
-    `report` gets about 50 points of the training curve; the loss leaves the device only then.
+    `report` gets about 50 points of the training curve; the loss leaves the device only then. With `checkpoints` the
+    run goes on where the newest one ends: the batches before it are drawn again and passed over, so that data order
+    and augmentation need no state of their own.
 
     Raises:
         Diverged: the mean loss of an interval is not finite.
+        Stopped: the process was asked to stop, and `checkpoints` was given.
     """
     device = splits.train_images.device
     order = torch.Generator().manual_seed(seed)
@@ -107,10 +114,16 @@ def train(
     batches = index_batches(count, batch_size=batch_size, steps=steps, generator=order, device=device)
     numbers = uniform_batches(batch_size, steps=steps, generator=draws, device=device)
     every = max(1, steps // 50)
-    loss_sum, since = torch.zeros((), device=device), 0
+    loss_sum, since, first, before = torch.zeros((), device=device), 0, 0, 0.0
+    saved = checkpoints.load() if checkpoints else None
+    if saved:
+        restore(saved, model, optimizer, device)
+        loss_sum += saved["loss_sum"].to(device)
+        since, first, before = saved["since"], saved["step"], saved["seconds"]
     model.train()
-    start = time.perf_counter()
-    for step, (index, uniform) in enumerate(zip(batches, numbers, strict=True)):
+    start = time.perf_counter() - before
+    drawn = itertools.islice(zip(batches, numbers, strict=True), first, None)
+    for step, (index, uniform) in enumerate(drawn, first):
         images = augment(splits.train_images[index], uniform, name=augmentation)
         lr = lr_at(step, steps=steps, warmup=config.warmup, lr=config.lr)
         for group in optimizer.param_groups:
@@ -133,6 +146,10 @@ def train(
             report(CurvePoint(step=step + 1, seen_examples=seen, train_loss=mean, lr=lr, seconds=seconds))
             loss_sum.zero_()
             since = 0
+        if checkpoints and step < steps - 1 and checkpoints.due():
+            seconds = time.perf_counter() - start
+            progress = dict(step=step + 1, loss_sum=loss_sum, since=since, seconds=seconds)
+            checkpoints.save(capture(model, optimizer, device, **progress))
     return time.perf_counter() - start
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from hydra_plugins.scaling_plugins.cells_sweeper import expand, narrow
+from scaling.cell_record import unfinished_record
+from scaling.cell_state import is_due, recorded_status
 from scaling.config import ConfigError
 from scaling.record import FILE_NAME, read_record
-from scaling.sweep import is_due, recorded_status, run_cells
+from scaling.sweep import run_cells
 
 SMALL = ("data.image_size=8", "data.permute_patch=4", "data.train_size=20", "data.test_size=50", "budget.steps=14",
          "device=cpu", "wandb=disabled", "workers=1")  # fmt: skip
@@ -94,9 +96,10 @@ def test_a_cell_that_kills_its_process_costs_that_cell_alone(
                        "budget.steps=200", f"out={tmp_path}", "device=cpu", "wandb=disabled", "workers=1")  # fmt: skip
     fine = make_cell(*SMALL, "model=resnet8", f"out={tmp_path}")
     outcome = run_cells([doomed, fine])
-    assert outcome.failures == {doomed.cell_name: "its process died (exit code 42)"}
+    assert outcome.failures == {doomed.cell_name: "failed: its process ended without a word (exit code 42)"}
     assert recorded_status(fine) == "finished"
-    assert recorded_status(doomed) is None  # so the next start tries it again
+    assert recorded_status(doomed) == "failed"
+    assert read_record(doomed.folder / FILE_NAME).error_text == "its process ended without a word (exit code 42)"
 
 
 def test_a_failed_cell_is_recorded_with_its_text(make_cell: Callable, image_folder: Callable, tmp_path: Path) -> None:
@@ -126,13 +129,35 @@ def test_cifar10_that_cannot_be_had_stops_the_sweep_before_it_starts(
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_record_of_another_configuration_is_refused_and_left(make_cell: Callable, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"config_hash": "0123456789abcdef"}, "another configuration"), ({"schema": 99}, "upgrade the package")],
+)
+def test_a_sound_record_that_is_not_this_cells_is_refused_and_left(
+    make_cell: Callable, tmp_path: Path, change: dict, message: str
+) -> None:
+    cell = make_cell(*SMALL, "model=resnet8", f"out={tmp_path}")
+    record = unfinished_record(cell, "failed", "text", device="cpu", torch_version="0").to_dict() | change
+    cell.folder.mkdir(parents=True)
+    (cell.folder / FILE_NAME).write_text(json.dumps(record))
+    with pytest.raises(ConfigError, match=message):
+        run_cells([cell])
+    assert json.loads((cell.folder / FILE_NAME).read_text()) == record
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"name": "x", "swe', b"\x00\xff\x80"])
+def test_a_damaged_record_is_set_aside_named_and_the_cell_run_again(
+    make_cell: Callable, tmp_path: Path, capfd: pytest.CaptureFixture, content: bytes
+) -> None:
     cell = make_cell(*SMALL, "model=resnet8", f"out={tmp_path}")
     cell.folder.mkdir(parents=True)
-    (cell.folder / FILE_NAME).write_text("{}")
-    with pytest.raises(ConfigError, match="not a record"):
-        run_cells([cell])
-    assert (cell.folder / FILE_NAME).read_text() == "{}"
+    (cell.folder / FILE_NAME).write_bytes(content)
+    assert recorded_status(cell) is None
+    (line,) = capfd.readouterr().err.strip().splitlines()
+    assert str(cell.folder / FILE_NAME) in line
+    assert "record.json.damaged-1" in line
+    assert (cell.folder / "record.json.damaged-1").read_bytes() == content
+    assert not (cell.folder / FILE_NAME).exists()
 
 
 def test_expand_crosses_each_grid_and_drops_repeats() -> None:

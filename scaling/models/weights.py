@@ -26,13 +26,13 @@ class WeightsError(ValueError):
     """Weights that cannot be read or do not fit; the message names the file, or the keys."""
 
 
-def save_weights(model: nn.Module, path: Path) -> None:
-    """Writes the model's weights, and nothing but them, in one step: a reader sees no file or the whole file."""
+def save_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Writes a model's weights, and nothing but them, in one step: a reader sees no file or the whole file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".weights-", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
-            torch.save({key: value.cpu() for key, value in model.state_dict().items()}, file)
+            torch.save({key: value.cpu() for key, value in state.items()}, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
