@@ -1,4 +1,4 @@
-"""Checkpoints: a run that was interrupted anywhere ends with the bits of one that was not; damaged ones are not used."""
+"""Checkpoints: a run that was interrupted anywhere ends with the bits of one that was not."""
 
 import dataclasses
 import signal
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from scaling.cell import run_cell
 from scaling.checkpoint import PATTERN, Checkpoints, Stopped, stop_request
@@ -16,11 +17,11 @@ from scaling.trainer import CurvePoint
 
 SMALL = ("data.image_size=8", "data.permute_patch=4", "data.train_size=20", "data.test_size=50", "budget.steps=100",
          "device=cpu", "wandb=disabled", "optim.batch_size=8")  # fmt: skip
-# Every kind of state: momentum or two moments, batch norm's statistics, dropout and drop path, augmentation, a permutation.
+# Every kind of state: both optimisers, batch norm's statistics, dropout and drop path, augmentation, a permutation.
 RECIPES = [
     ("model=resnet8", "data.augment=flip_crop"),
     ("model=vit_w48d3", "model.dropout=0.1", "model.drop_path=0.2", "data.augment=flip_crop", "data.locality=0.5"),
-    ("model=vit_w48d3", "keep=best"),
+    ("model=vit_w48d3", "keep=best", "optim.name=sgd"),
 ]
 
 
@@ -51,22 +52,24 @@ def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize(
-    "step", [1, 5, 12]
-)  # of 14: in the first, a later and the last epoch; not at a curve point's end
+@pytest.mark.parametrize("step", [1, 12])  # of 14: in the first and the last epoch
 def test_an_interrupted_run_ends_with_the_same_bits(
-    make_cell: Callable, tmp_path: Path, stop_at: Callable, recipe: tuple[str, ...], step: int
+    make_cell: Callable,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_at: Callable,
+    recipe: tuple[str, ...],
+    step: int,
 ) -> None:
     whole = make_cell(*SMALL, *recipe, f"out={tmp_path}/whole", "checkpoint_seconds=null")
     assert whole.steps == 14
     expected = run_cell(whole)
     assert expected.status == "finished"
     cell = make_cell(*SMALL, *recipe, f"out={tmp_path}/stopped", "checkpoint_seconds=0")
-    with pytest.MonkeyPatch.context() as patch:
-        stop_at(step)
-        with pytest.raises(Stopped):
-            run_cell(cell)
-        patch.undo()
+    stop_at(step)
+    with pytest.raises(Stopped):
+        run_cell(cell)
+    monkeypatch.undo()
     assert not (cell.folder / "record.json").exists()
     assert len(list(cell.folder.glob(PATTERN))) == min(step, 2)  # the newest and the one before
     torch.manual_seed(99)  # the next process has other random states
@@ -88,11 +91,11 @@ def test_it_really_goes_on_where_it_stopped(
         run_cell(cell)
     monkeypatch.undo()
     steps: list[int] = []
-    optimiser_step = torch.optim.SGD.step
-    monkeypatch.setattr(
-        torch.optim.SGD, "step", lambda self, *a, **k: (steps.append(1), optimiser_step(self, *a, **k))[1]
-    )
-    run_cell(dataclasses.replace(cell, checkpoint_seconds=None))
+    counting = register_optimizer_step_post_hook(lambda *_: steps.append(1))
+    try:
+        run_cell(dataclasses.replace(cell, checkpoint_seconds=None))
+    finally:
+        counting.remove()
     assert len(steps) == cell.steps - 9
 
 
