@@ -7,7 +7,9 @@ how. The death of a worker becomes its cell's record (status failed, with the si
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
+import multiprocessing.util
 import signal
 import time
 from dataclasses import dataclass
@@ -53,6 +55,17 @@ def how_it_died(exitcode: int | None) -> str:
         name = f"signal {-exitcode}"
     guess = {"SIGKILL": ", as the system does when memory runs out", "SIGSEGV": ", a segmentation fault"}
     return f"its process was killed by {name}{guess.get(name, '')}"
+
+
+@functools.cache
+def kept_pool() -> Pool:
+    """A pool of one worker that this process keeps for all its cells: for launchers that hand out one cell at a time.
+
+    It ends with this process, by whatever way Python leaves it (a launcher's own worker never reaches `atexit`).
+    """
+    pool = Pool(1)
+    multiprocessing.util.Finalize(None, pool.close, exitpriority=100)
+    return pool
 
 
 class _Worker:

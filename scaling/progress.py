@@ -15,16 +15,16 @@ from scaling.cost import Rates, clock
 class Progress:
     """Counts cells and estimates the time left from each model's measured seconds per image seen."""
 
-    def __init__(self, due: Sequence[CellConfig], *, total: int, skipped: int, workers: int) -> None:
+    def __init__(self, due: Sequence[CellConfig], *, total: int, skipped: int, workers: int, quiet: bool) -> None:
         self._left = {cell.cell_name: cell for cell in due}
         self._total, self._done, self._failed, self._workers = total, skipped, 0, workers
         self._rates = Rates()
         self._begun = time.monotonic()
         self._next = self._begun
-        self._terminal = sys.stderr.isatty()
+        self._quiet, self._terminal = quiet, sys.stderr.isatty()
 
     def start(self, headline: str) -> None:
-        print(headline, file=sys.stderr, flush=True)
+        self._print(headline, stays=True)
         self._next = time.monotonic() + (1 if self._terminal else 30)
 
     def done(self, cell: CellConfig, *, seconds: float | None, problem: str | None) -> None:
@@ -62,6 +62,8 @@ class Progress:
         self._print(f"{self._done}/{self._total} cells done, {self._failed} failed, {gone} gone", stays=True)
 
     def _print(self, line: str, *, stays: bool) -> None:
+        if self._quiet:
+            return
         if not self._terminal:
             print(line, file=sys.stderr, flush=True)
             return

@@ -75,12 +75,13 @@ def _print_failures(failures: dict[str, str]) -> None:
             print(f"  {name:<{width}}  {text}", file=sys.stderr)
 
 
-def run_cells(cells: Iterable[CellConfig], *, pool: Pool | None = None) -> Outcome:
+def run_cells(cells: Iterable[CellConfig], *, pool: Pool | None = None, quiet: bool = False) -> Outcome:
     """Runs those cells that are not finished yet; the same cell by two roads is one cell.
 
     Args:
         cells: the cells of one sweep.
-        pool: workers that stay alive after it; by default the sweep has its own.
+        pool: workers that stay alive after it (`kept_pool()` is one); by default the sweep has its own.
+        quiet: no progress and no table: the caller says what came of it.
 
     Raises:
         ConfigError: a folder holds another cell's record, or cannot be written.
@@ -111,7 +112,7 @@ def run_cells(cells: Iterable[CellConfig], *, pool: Pool | None = None) -> Outco
         _prepare(list(due.values()))
         count = pool.count if pool else worker_count(list(due.values()))
         where = Path(unique[0].out) / unique[0].sweep
-        progress = Progress(list(due.values()), total=len(unique), skipped=len(rest), workers=count)
+        progress = Progress(list(due.values()), total=len(unique), skipped=len(rest), workers=count, quiet=quiet)
         progress.start(f"{where}: {len(unique)} cells, {skipped} finished before, {min(len(due), count)} at a time")
         reach = Reach(list(due.values()), stamps, progress)
         workers = pool or Pool(count)
@@ -123,7 +124,8 @@ def run_cells(cells: Iterable[CellConfig], *, pool: Pool | None = None) -> Outco
                 workers.close()
             progress.close()
             failures |= reach.failures | reach.gone()
-            _print_failures(failures)
-    else:
+            if not quiet:
+                _print_failures(failures)
+    elif not quiet:
         _print_failures(failures)
     return Outcome(len(unique) - left - len(failures), skipped, failures, left)

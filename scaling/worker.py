@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import socket
 import sys
 import threading
 from multiprocessing.connection import Connection, wait
@@ -20,6 +21,7 @@ from scaling.config import CellConfig
 from scaling.lock import Busy, cell_lock
 from scaling.record import FILE_NAME, TEMPORARY
 
+FIRST_PROCESS = "SCALING_PARENT"  # environment: HOST:PID of the command whose end is to end the workers, too
 _PR_SET_PDEATHSIG = 1
 _FATAL = ("CUDA error", "device-side assert", "an illegal memory access")  # after these a process's GPU state is broken
 
@@ -35,17 +37,30 @@ def record_stamp(folder: Path) -> Stamp:
     return found.st_ino, found.st_mtime_ns
 
 
+def _first_process() -> int | None:
+    """A handle that becomes readable when the command that began all this ends, if it is on this machine and known:
+    between it and this worker's parent may lie a launcher that does not end what it has started."""
+    host, _, pid = os.environ.get(FIRST_PROCESS, "").rpartition(":")
+    if host != socket.gethostname() or not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(int(pid))
+    except ProcessLookupError:
+        os._exit(1)
+
+
 def _end_with_parent() -> None:
     """Ends this process when its parent ends, however that ends: by the kernel on Linux, and by a thread elsewhere."""
     parent = parent_process()
     assert parent is not None
+    first = _first_process()
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             Path("/proc/self/oom_score_adj").write_text("500")  # short of memory: this process, not the sweep's
 
     def watch() -> None:
-        wait([parent.sentinel])
+        wait([parent.sentinel] if first is None else [parent.sentinel, first])
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
