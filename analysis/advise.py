@@ -1,90 +1,94 @@
-"""Results and a number of images in, one sentence out: CNN or ViT?
+"""Results and a number of images in, advice out, a sentence first: CNN or ViT?
 
 python -m analysis.advise results=runs/quickstart train_size=20000
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
+from analysis.advice import Advice, Limits, advise
+from analysis.advice_words import recipe, sentence, text, train_command
 from analysis.arguments import TABLE_KEYS, InputError, TableArguments, run_command, whole_number
-from analysis.crossings import AHEAD, HORIZON
-from analysis.crossover import Crossover, find_crossovers
-from analysis.words import Advice, advice_sentence
+from analysis.crossover import find_crossovers
+from analysis.next_runs import NextRuns, next_runs
 
 USAGE = f"""usage: python -m analysis.advise results=PATH train_size=N [key=value ...] [--json]
 
-Says for N images which family to use, one sentence per question in the results (filters.data=... keeps one).
+Says for N images which family to use: a sentence first, evidence, caveats and commands below it; one answer per
+question in the results (filters.data=... keeps one).
   train_size=N         number of training images that you have (of the axis, if that is another)
-  --json               the sentence and its numbers as JSON
+  train_flops=X        compare only models that train on N images within X FLOPs
+  num_params=X         compare only models of at most X parameters
+  --json               the same as JSON
 {TABLE_KEYS}"""
+OWN = ("train_size", "train_flops", "num_params", "--json")
 
 
-def _summary(draws: np.ndarray, level: float) -> tuple[float, float, float]:
-    low, middle, high = np.quantile(draws, [(1 - level) / 2, 0.5, (1 + level) / 2])
-    return float(middle), float(low), float(high)
-
-
-def advise(crossover: Crossover, train_size: int) -> Advice:
-    """What the families' envelopes say at `train_size`; `family` stays None below P = 0.9 or if held back."""
-    fit_range = crossover.verdict.fit_range
-    if fit_range is None:
-        return Advice(crossover, train_size, None, None, {}, None, {}, None, None)
-    at = np.array([float(train_size)])
-    draws = {f: np.exp(crossover.families.envelope(crossover.families.models[f], at)[:, 0]) for f in ("vit", "cnn")}
-    p_vit = float((draws["vit"] < draws["cnn"]).mean())
-    factor = train_size / fit_range[1]
-    held_back = (crossover.audited and bool(crossover.failed_checks)) or factor > HORIZON
-    sure = max(p_vit, 1 - p_vit) >= AHEAD
-    family = ("vit" if p_vit > 0.5 else "cnn") if sure and not held_back else None
-    gap = draws["cnn"] - draws["vit"] if p_vit > 0.5 else draws["vit"] - draws["cnn"]
-    return Advice(
-        crossover,
-        train_size,
-        family,
-        p_vit,
-        {f: _summary(d, crossover.level) for f, d in draws.items()},
-        _summary(gap, crossover.level),
-        {f: crossover.families.best_model(f, at[0]) for f in draws},
-        factor,
-        fit_range[0] if train_size < fit_range[0] else None,
-    )
-
-
-def to_dict(advice: Advice) -> dict[str, Any]:
+def to_dict(advice: Advice, plan: NextRuns | None) -> dict[str, Any]:
+    sides = advice.sides or {}
     return {
-        "sentence": advice_sentence(advice),
+        "sentence": sentence(advice, plan),
         "train_size": advice.train_size,
+        "limits": dataclasses.asdict(advice.limits),
         "use": advice.family,
-        "models": dict(advice.models),
         "p_vit_better": advice.p_vit_better,
-        "errors": {f: {"median": e[0], "interval": list(e[1:])} for f, e in advice.errors.items()},
+        "models": {f: s.model for f, s in sides.items()},
+        "recipes": {f: recipe(s, advice.train_size) for f, s in sides.items()},
+        "errors": {f: {"median": s.error[0], "interval": list(s.error[1:])} for f, s in sides.items()},
         "gap": None if advice.gap is None else {"median": advice.gap[0], "interval": list(advice.gap[1:])},
+        "flip": None if advice.flip is None else dataclasses.asdict(advice.flip),
         "extrapolation_factor": advice.extrapolation_factor,
+        "train_command": train_command(advice),
+        "next_runs": None
+        if plan is None
+        else {
+            "cells": [dataclasses.asdict(c) for c in plan.cells],
+            "commands": list(plan.commands),
+            "seconds": plan.seconds,
+            "chance": plan.chance,
+            "unmended": list(plan.unmended),
+        },
         "group": advice.crossover.to_dict(),
     }
+
+
+def _amount(own: dict[str, str], key: str) -> float | None:
+    if key not in own:
+        return None
+    try:
+        value = float(own[key].replace("_", ""))
+    except ValueError:
+        raise InputError(f"{key}={own[key]} is not a number") from None
+    if not 0 < value < float("inf"):
+        raise InputError(f"{key}={own[key]} must be positive")
+    return value
 
 
 def run(arguments: TableArguments, own: dict[str, str]) -> int:
     if "train_size" not in own:
         raise InputError("train_size= is missing: the number of training images that you have")
     size = whole_number("train_size", own["train_size"])
-    advices = [advise(crossover, size) for crossover in find_crossovers(arguments)]
+    limits = Limits(_amount(own, "train_flops"), _amount(own, "num_params"))
+    advices = [advise(crossover, size, limits=limits) for crossover in find_crossovers(arguments)]
+    plans = [next_runs(advice, arguments.results) for advice in advices]
     if "--json" in own:
-        print(json.dumps({"schema": 1, "advice": [to_dict(a) for a in advices]}, indent=1, allow_nan=False))
-    else:
-        for advice in advices:
-            print(advice_sentence(advice))
+        found = [to_dict(advice, plan) for advice, plan in zip(advices, plans, strict=True)]
+        print(json.dumps({"schema": 1, "advice": found}, indent=1, allow_nan=False, ensure_ascii=False))
+        return 0
+    print("\n\n".join(text(advice, plan) for advice, plan in zip(advices, plans, strict=True)))
+    if len(advices) > 1:
+        varying = [k for k in advices[0].crossover.key if len({str(a.crossover.key.get(k)) for a in advices}) > 1]
+        print(f"\n{len(advices)} questions in these results; filters.{varying[0]}=... keeps one of them")
     return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(USAGE, ("train_size", "--json"), run, sys.argv[1:] if arguments is None else arguments)
+    return run_command(USAGE, OWN, run, sys.argv[1:] if arguments is None else arguments)
 
 
 if __name__ == "__main__":

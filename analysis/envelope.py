@@ -38,9 +38,8 @@ class Families:
         draws = np.stack([self.curves[m].log_draws(n) for m in models])  # (models, draws, n)
         return draws[0] if len(models) == 1 else np.einsum("mdn,mn->dn", draws, self._shares(models, n))
 
-    def best_model(self, family: str, n: float) -> str:
-        """The family's model that is most often the best at n."""
-        models = self.models[family]
+    def best_model(self, models: tuple[str, ...], n: float) -> str:
+        """The one of a family's `models` that is most often the best at n."""
         return models[int(np.argmax(self._shares(models, np.array([n]))[:, 0]))] if len(models) > 1 else models[0]
 
     def _shares(self, models: tuple[str, ...], n: Array) -> Array:

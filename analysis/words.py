@@ -1,10 +1,9 @@
-"""Verdicts and advice in, sentences out: the one place that words them, for terminal, report and advice alike."""
+"""Verdicts in, sentences out: the one place that words them, for terminal, report and advice alike."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,21 +21,6 @@ LABELS = {
     "multiple": "several crossings",
     "not_identifiable": "not identifiable",
 }
-
-
-@dataclass(frozen=True)
-class Advice:
-    """What is known of both families at one size. Intervals are at the crossover's level."""
-
-    crossover: Crossover
-    train_size: int
-    family: str | None  # to be used, or None where nothing can be said
-    p_vit_better: float | None
-    errors: Mapping[str, tuple[float, float, float]]  # family -> median, low, high; empty without curves
-    gap: tuple[float, float, float] | None  # worse minus better: median, low, high
-    models: Mapping[str, str]  # family -> its best model at that size
-    extrapolation_factor: float | None  # size / largest measured, > 1 beyond it
-    below: float | None  # smallest measured size, if the size lies below it
 
 
 def number(value: float) -> str:
@@ -110,7 +94,7 @@ def _last_errors(crossover: Crossover) -> str:
     return f" At {measured(fit_range[1], crossover.axis)} the fitted {kind} are {cnn:.3f} (CNN) and {vit:.3f} (ViT)."
 
 
-def _reason(crossover: Crossover) -> str:
+def reason(crossover: Crossover) -> str:
     """Why nothing can be said."""
     if crossover.audited and crossover.failed_checks:
         return f"held back by the audit ({'; '.join(c.message for c in crossover.failed_checks)})"
@@ -145,7 +129,7 @@ def verdict_sentence(crossover: Crossover) -> str:
         ]
         text = f"the curves cross more than once, near {' and near '.join(places)} {UNITS.get(axis, axis)}."
     else:
-        text = f"not identifiable: {_reason(crossover)}."
+        text = f"not identifiable: {reason(crossover)}."
     if not crossover.audited:
         text += " (Audit off: as the curves alone have it.)"
     return where + text + _last_errors(crossover)
@@ -157,48 +141,3 @@ def short_verdict(verdict: Verdict, level: float) -> str:
     if verdict.crossover_size is None:
         return text
     return f"{text} near {number(verdict.crossover_size)} ({interval(verdict.interval, level)})"
-
-
-def _pick(advice: Advice, beyond: str) -> str:
-    crossover = advice.crossover
-    better = advice.family or ("vit" if (advice.p_vit_better or 0) > 0.5 else "cnn")
-    worse = "cnn" if better == "vit" else "vit"
-    assert advice.gap is not None
-    kind = "loss" if crossover.metric.endswith("loss") else "error"
-    low, high = advice.gap[1:]
-    dash = "\N{EN DASH}" if low >= 0 else " to "
-    numbers = (
-        f"{kind} {advice.errors[better][0]:.3f} vs {advice.errors[worse][0]:.3f}"
-        f" ({percent(crossover.level)} interval of the gap {low:.3f}{dash}{high:.3f})"
-    )
-    likely = (advice.p_vit_better or 0) if better == "vit" else 1 - (advice.p_vit_better or 0)
-    if advice.family:
-        return f"use the {FAMILY[better]} ({advice.models[better]}): {numbers}{beyond}"
-    lead = f"the {FAMILY[better]} leads with probability {likely:.2f}, {numbers}{beyond}"
-    held_back = crossover.audited and crossover.failed_checks  # then no family is named, however clear the curves are
-    return lead if held_back else f"neither is clearly better: {lead}"
-
-
-def advice_sentence(advice: Advice) -> str:
-    """One sentence: what to use at this size, on which evidence."""
-    crossover = advice.crossover
-    verdict, axis = crossover.verdict, crossover.axis
-    where = f"{title(crossover.key)}: at" if title(crossover.key) else "At"
-    start = f"{where} {advice.train_size:,} {UNITS.get(axis, axis)} "
-    if not advice.errors:
-        return f"{start}no advice: {_reason(crossover)}."
-    factor = advice.extrapolation_factor or 0.0
-    if factor > HORIZON:
-        times = f"{number(factor)}\N{MULTIPLICATION SIGN}"
-        return f"{start}no advice: that is {times} the largest size measured, and the curves speak up to {HORIZON:g}."
-    beyond = f", a {number(factor)}\N{MULTIPLICATION SIGN} extrapolation" if factor > 1 else ""
-    if advice.below is not None:
-        beyond = f", below the smallest size measured ({measured(advice.below)})"
-    if crossover.audited and crossover.failed_checks:
-        return f"{start}no advice: {_reason(crossover)}; the curves alone say: {_pick(advice, beyond)}."
-    text = start + _pick(advice, beyond)
-    if verdict.crossover_size is not None:
-        return f"{text}; the curves cross {_crossing(verdict, crossover.level, axis)}."
-    if verdict.verdict in ("cnn_ahead", "vit_ahead"):
-        return f"{text}; no crossing in sight up to {HORIZON:g} times the largest size measured."
-    return f"{text}; whether and where the curves cross is not identifiable."

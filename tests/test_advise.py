@@ -18,11 +18,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_one_sentence_per_question(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert advise.main([f"results={folder}", "train_size=4096"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2
-    assert "locality 1" in lines[0]
-    assert "use the CNN (resnet8)" in lines[0]
-    assert "use the ViT (vit_small)" in lines[1]
+    out = capsys.readouterr().out
+    first, second, last = out.split("\n\n")
+    assert first.startswith("strokes, locality 1")
+    assert "use the CNN (resnet8;" in first.splitlines()[0]
+    assert "use the ViT (vit_small;" in second.splitlines()[0]
+    assert "Evidence:" in first
+    assert "Caveats:" in first
+    assert last == "2 questions in these results; filters.locality=... keeps one of them\n"
 
 
 def test_json_holds_the_numbers_of_the_sentence(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,8 +43,17 @@ def test_json_holds_the_numbers_of_the_sentence(folder: Path, capsys: pytest.Cap
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [([], "train_size= is missing"), (["train_size=0"], "train_size=0"), (["train_size=5", "colour=red"], "colour")],
+    [
+        ([], "train_size= is missing"),
+        (["train_size=0"], "train_size=0"),
+        (["train_size=5", "colour=red"], "colour"),
+        (["train_size=5", "train_flops=many"], "train_flops=many is not a number"),
+        (["train_size=5", "num_params=-1"], "num_params=-1 must be positive"),
+        (["train_size=5", "filters.data=mars"], "filters.data=mars leaves no rows"),
+    ],
 )
 def test_bad_arguments(folder: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert advise.main([f"results={folder}", *arguments]) == 2
-    assert message in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

@@ -7,10 +7,9 @@ import dataclasses
 import pytest
 from synthetic import as_table, make_sweep
 
-from analysis.advise import advise
 from analysis.crossings import Verdict
 from analysis.crossover import Crossover, find_crossover
-from analysis.words import advice_sentence, interval, measured, number, short_verdict, title, verdict_sentence
+from analysis.words import interval, measured, number, short_verdict, title, verdict_sentence
 
 
 @pytest.mark.parametrize(
@@ -95,26 +94,3 @@ def test_a_verdict_held_back_says_why(answer: Crossover) -> None:
     held = find_crossover(table[(table["family"] == "vit") | (table["lr"] <= 1e-2)])
     text = verdict_sentence(held)
     assert "not identifiable: held back by the audit (best learning rate at the edge of its grid: resnet8" in text
-    advice = advice_sentence(advise(held, 1000))
-    assert "no advice: held back by the audit" in advice
-    assert "the curves alone say: the " in advice
-    assert "neither" not in advice
-
-
-def test_advice_names_the_model_the_errors_and_the_gap(answer: Crossover) -> None:
-    text = advice_sentence(advise(answer, 20_000))
-    assert "at 20,000 images use the ViT (vit_small): error 0." in text
-    assert "90% interval of the gap 0." in text
-    assert "a 4.88\N{MULTIPLICATION SIGN} extrapolation" in text
-    assert "the curves cross near" in text
-    assert "use the CNN (resnet8)" in advice_sentence(advise(answer, 128))
-
-
-def test_no_advice_far_beyond_the_data_or_at_a_tie(answer: Crossover) -> None:
-    assert "no advice: that is 48.8\N{MULTIPLICATION SIGN} the largest size measured" in advice_sentence(
-        advise(answer, 200_000)
-    )
-    assert answer.verdict.crossover_size is not None
-    at_tie = advice_sentence(advise(answer, round(answer.verdict.crossover_size)))
-    assert "neither is clearly better" in at_tie
-    assert "below the smallest size measured (128)" in advice_sentence(advise(answer, 100))

@@ -1,0 +1,79 @@
+"""Rows of results in, the commands that run such cells at other sizes, seeds or rates out.
+
+A record holds the overrides that run it again; here some of them are exchanged. Rows of foreign tables have none: then
+there is no command, and the words have to do.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Cells:
+    """One model at some sizes, with every seed and every rate: what one command runs."""
+
+    model: str
+    sizes: tuple[int, ...]
+    seeds: tuple[int, ...]
+    rates: tuple[float, ...] = ()  # empty: the recipe's own
+    extra: tuple[str, ...] = ()  # further overrides, such as retry=all
+
+    @property
+    def count(self) -> int:
+        return len(self.sizes) * len(self.seeds) * max(1, len(self.rates))
+
+
+def merge(cells: Iterable[Cells]) -> list[Cells]:
+    """Cells of a model that differ in their size alone, as one."""
+    grouped: dict[tuple[Any, ...], set[int]] = {}
+    for c in cells:
+        grouped.setdefault((c.model, c.seeds, c.rates, c.extra), set()).update(c.sizes)
+    return [Cells(m, tuple(sorted(sizes)), seeds, rates, extra) for (m, seeds, rates, extra), sizes in grouped.items()]
+
+
+def overrides_of(row: Mapping[str, Any]) -> list[str] | None:
+    """The row's overrides, or None where it has none that could be run."""
+    value = row.get("overrides")
+    if value is None or value != value:
+        return None
+    words = list(map(str, value)) if isinstance(value, (list, tuple)) else shlex.split(str(value))
+    return words if any(w.startswith("model=") for w in words) else None
+
+
+def results_out(paths: Sequence[Path], sweep: Any) -> str | None:
+    """The `out=` that puts new runs beside the old ones, or None where the default does."""
+    for path in paths:
+        folder = path.parent if path.name == str(sweep) else path
+        if path.is_dir() and (folder / str(sweep)).is_dir():
+            return None if folder == Path("runs") else str(folder)
+    return None
+
+
+def _quoted(text: str) -> str:
+    """A value in the grammar of Hydra's overrides."""
+    plain = all(c.isalnum() or c in "_./-" for c in text) and text
+    return text if plain else "'" + text.replace("'", "\\'") + "'"
+
+
+def command(row: Mapping[str, Any], cells: Cells, *, out: str | None = None) -> str | None:
+    """The command line that runs `cells` with the recipe of `row`; None where the row cannot be run again."""
+    known = overrides_of(row)
+    if known is None:
+        return None
+    values = dict(word.split("=", 1) for word in known if "=" in word)
+    if row.get("subset_seed") == row.get("seed"):
+        values.pop("data.subset_seed", None)  # it follows the seed by itself
+    values["data.train_size"] = ",".join(map(str, cells.sizes))
+    values["seed"] = ",".join(map(str, cells.seeds))
+    if cells.rates:
+        values["optim.lr"] = ",".join(f"{r:.4g}" for r in cells.rates)
+    if out is not None:
+        values["out"] = _quoted(out)
+    several = max(len(cells.sizes), len(cells.seeds), len(cells.rates)) > 1
+    words = [*(f"{k}={v}" for k, v in values.items()), *cells.extra]
+    return shlex.join(["python", "-m", "scaling.train", *(["-m"] if several else []), *words])
