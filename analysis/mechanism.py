@@ -1,7 +1,8 @@
-"""What `scaling.inspect` wrote in, pictures out: what a ViT learned, for one run or over a sweep's training sizes.
+"""What `scaling.inspect` wrote about one ViT in, pictures out: what it learned. `analysis.mechanism_sweep` has the page
+for a sweep.
 
 python -m analysis.plot run=runs/SWEEP/CELL out=DIR     one run: mechanism.png, and rollout.png with examples
-python -m analysis.plot run=runs/SWEEP out=DIR          a sweep: mechanism.png, the numbers against train_size
+python -m analysis.plot run=runs/SWEEP out=DIR          a sweep: the numbers against train_size, beside its curves
 
 Functions take axes and return them, as in `analysis.plot`.
 """
@@ -15,11 +16,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 
 from analysis.arguments import InputError
 from scaling import __version__
@@ -139,7 +138,10 @@ def draw_run(numbers: Mapping[str, Any], arrays: Arrays, *, cnn: Arrays | None =
         positions.set_axis_off()
     draw_attention_distance(distance, numbers)
     images, error = numbers["train_size"], numbers["test_error"]
-    figure.suptitle(f"{numbers['model']} trained on {images:,} images of {numbers['data']}, test error {error:.3f}")
+    if images is None:  # a checkpoint: how it was trained is not known
+        figure.suptitle(f"{numbers['name']} ({numbers['model']}) on test images of {numbers['data']}")
+    else:
+        figure.suptitle(f"{numbers['model']} trained on {images:,} images of {numbers['data']}, test error {error:.3f}")
     return figure
 
 
@@ -149,50 +151,6 @@ def draw_examples(numbers: Mapping[str, Any], arrays: Arrays) -> Figure:
     figure = Figure(figsize=(1.4 * count, 3.3), layout="constrained")
     draw_rollout(figure.subplots(2, count, squeeze=False).flatten().tolist(), arrays)
     figure.suptitle(f"Test images, and attention rollout ({numbers['rollout_of']}; brighter: more)", fontsize=11)
-    return figure
-
-
-def _size_axis(ax: Axes, sizes: Sequence[int]) -> None:
-    ax.set_xscale("log")
-    ticks = sorted(set(sizes))
-    ax.set_xticks(ticks, [f"{size:,}" for size in ticks], rotation=45, ha="right", rotation_mode="anchor")
-    ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_xlabel("training images n")
-
-
-def draw_sweep(runs: Sequence[Mapping[str, Any]]) -> Figure:
-    """The runs of one ViT on one kind of data: test error, attention distance by layer and position score against n."""
-    runs = sorted(runs, key=lambda run: (run["train_size"], run["seed"]))
-    sizes = [run["train_size"] for run in runs]
-    figure = Figure(figsize=(12.5, 4.2), layout="constrained")
-    error, distance, positions = figure.subplots(1, 3)
-    error.plot(sizes, [run["test_error"] for run in runs], "o", ms=5, mew=0, color="#d9480f")
-    error.set_yscale("log")
-    error.yaxis.set_minor_formatter("{x:g}")
-    error.set_ylabel("test error")
-    depth = len(runs[0]["attention_distance"])
-    shades = mpl.colormaps["viridis"](np.linspace(0.1, 0.85, depth))
-    for layer, shade in enumerate(shades):
-        means = np.array([np.mean(run["attention_distance"][layer]) for run in runs])
-        distance.plot(sizes, means, "o", ms=4, mew=0, color=shade, alpha=0.7)
-        middle = [means[np.array(sizes) == size].mean() for size in sorted(set(sizes))]
-        distance.plot(sorted(set(sizes)), middle, lw=1.6, color=shade, label=f"layer {layer + 1}")
-    distance.axhline(runs[0]["attention_distance_uniform"], color="#30363d", lw=1, ls=(0, (4, 3)), label="uniform")
-    distance.set_ylabel("mean attention distance (pixels)")
-    distance.legend(fontsize=8)
-    scored = [run for run in runs if run["positions"]]
-    if scored:
-        at = [run["train_size"] for run in scored]
-        positions.plot(at, [run["positions"]["difference"] for run in scored], "o", ms=5, mew=0, color="#d9480f")
-        highs = [run["positions"]["null_high"] for run in scored]
-        positions.plot(at, highs, "_", ms=12, color="#30363d", label="95% of random orders are below")
-        positions.legend(fontsize=8)
-    positions.set_ylabel("cosine, same row or column minus elsewhere")
-    for ax in (error, distance, positions):
-        _size_axis(ax, sizes)
-    first = runs[0]
-    title = f"{first['model']} on {first['data']}, locality {first['locality']:g}, {first['image_size']} pixels: "
-    figure.suptitle(f"{title}{len(runs)} runs")
     return figure
 
 
@@ -221,16 +179,9 @@ def _draw_folder(path: Path, out: Path) -> list[Path]:
         cnn = next((a for n, a in others if n["family"] == "cnn" and n["train_size"] == numbers["train_size"]), None)
         figures = {"mechanism.png": draw_run(numbers, arrays, cnn=cnn), "rollout.png": draw_examples(numbers, arrays)}
     else:
-        runs = [read_run(file.parent)[0] for file in sorted(path.rglob("inspect.json"))]
-        groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-        for run in runs:
-            if "attention_distance" in run:
-                key = tuple(run[k] for k in ("model", "data", "locality", "image_size", "depth"))
-                groups.setdefault(key, []).append(run)
-        if not groups:
-            raise InputError(f"{path}: no inspected ViT in it; run python -m scaling.inspect run={path}")
-        names = {f"mechanism-{key[0]}-loc{key[2]:g}-{key[3]}px.png": group for key, group in groups.items()}
-        figures = {name: draw_sweep(group) for name, group in names.items()}
+        from analysis.mechanism_sweep import draw_sweeps  # which reads runs through this module
+
+        figures = draw_sweeps(path)
     out.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
         figure.savefig(out / name, dpi=110, metadata={"Software": None})

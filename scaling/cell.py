@@ -18,7 +18,8 @@ from scaling.config import CellConfig
 from scaling.data import Splits, load_splits
 from scaling.init_from import BEST_FILE, WEIGHTS_FILE, weights_path
 from scaling.models import build_model, num_params, train_flops_per_example
-from scaling.models.weights import load_weights, named_weights, read_weights, save_weights
+from scaling.models.published import named_weights
+from scaling.models.weights import load_weights, read_weights, save_weights
 from scaling.record import Record, write_record, write_whole
 from scaling.tracking import Tracker, track
 from scaling.trainer import CurvePoint, Diverged, evaluate, train

@@ -70,18 +70,23 @@ def _digest(path: Path, changed: int) -> str:
 
 
 @functools.lru_cache(maxsize=64)
-def _check_fits(path: Path, changed: int, model: ModelConfig, image_size: int, channels: int, classes: int) -> None:
+def _check_fits(start: str, changed: int, model: ModelConfig, image_size: int, channels: int, classes: int) -> None:
+    """Holds a file, or (`changed` 0) a published name, against the model, which is built without memory."""
     import torch
 
     from scaling.models import build_model
+    from scaling.models.published import check_named_weights
     from scaling.models.weights import WeightsError, fit_weights, read_weights
 
     with torch.device("meta"):
         built = build_model(model, image_size=image_size, channels=channels, num_classes=classes)
     try:
-        fit_weights(built, read_weights(path), mode=model.pos_embed_resize)
+        if changed:
+            fit_weights(built, read_weights(Path(start)), mode=model.pos_embed_resize)
+        else:
+            check_named_weights(start, built, mode=model.pos_embed_resize)
     except WeightsError as error:
-        raise InitError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from error
+        raise InitError(f"{start}: {error}" if start not in str(error) else str(error)) from error
 
 
 def check_start(
@@ -106,6 +111,7 @@ def check_start(
         raise InitError("init_from and pretrained are both given; one run has one start")
     if pretrained and not Path(pretrained).exists():
         if re.fullmatch(r"(timm|torchvision):\S+", pretrained):
+            _check_fits(pretrained, 0, model, image_size, channels, num_classes)
             return pretrained
         raise InitError(f"pretrained={pretrained} is neither a file nor timm:NAME or torchvision:NAME")
     path = weights_path(start)
@@ -114,7 +120,7 @@ def check_start(
         if min(locality, source.locality) < 1 and source.image_size != image_size:
             raise InitError(f"{start}: below locality 1 the patches of another image_size change places differently")
     changed = path.stat().st_mtime_ns
-    _check_fits(path, changed, model, image_size, channels, num_classes)
+    _check_fits(str(path), changed, model, image_size, channels, num_classes)
     return _digest(path, changed)
 
 

@@ -1,5 +1,5 @@
-"""A finished run with kept weights in, numbers about what it learned out: `inspect.json` and `inspect.npz` beside its
-record. `python -m scaling.inspect run=RUN`; `python -m analysis.mechanism run=RUN` draws them.
+"""A finished run with kept weights, or a checkpoint, in; numbers about what it learned out: `inspect.json` and
+`inspect.npz`. `python -m scaling.inspect run=RUN`; `python -m analysis.plot run=RUN` draws them.
 """
 
 from __future__ import annotations
@@ -15,20 +15,26 @@ from typing import Any
 import numpy as np
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 
 from scaling import __version__
 from scaling.compose import CONF
 from scaling.config import CellConfig, ConfigError
 from scaling.init_from import BEST_FILE, WEIGHTS_FILE, InitError, kept_weights, weights_path
 from scaling.parse import parse
-from scaling.record import Record, find_records, read_record
+from scaling.record import FILE_NAME, Record, find_records, read_record
 
 USAGE = """usage: python -m scaling.inspect run=PATH [images=128]
+       python -m scaling.inspect checkpoint=FILE model=NAME data=NAME [key=value ...] [out=DIR] [images=128]
 
-Writes inspect.json (numbers) and inspect.npz (arrays) beside the record of a run that kept its weights (keep=last).
-  run=PATH     a run's folder (or its weights.pt), or a sweep's folder: then every run in it that kept weights
-  images=128   test images that attention is averaged over
-`python -m analysis.mechanism run=PATH` draws them."""
+Writes inspect.json (numbers) and inspect.npz (arrays) about what a ViT learned.
+  run=PATH         a run's folder, or a sweep's: then every run in it that kept its weights (keep=last); beside records
+  checkpoint=FILE  weights of any origin that pretrained= takes; model=, data= and their settings as in scaling.train
+                   say what they are of (the first data.train_size images give mean and deviation of the inputs).
+                   Of a run's own weights nothing needs to be said.
+  out=DIR          for a checkpoint; FILE without its suffix, and "-inspect", by default
+  images=128       test images that attention is averaged over
+`python -m analysis.plot run=DIR` draws them."""
 
 EXAMPLES = 8  # images whose rollout is kept
 _BATCH = 32
@@ -36,11 +42,14 @@ _SAID = ("name", "family", "model", "width", "depth", "patch_size", "data", "loc
          "subset_seed", "seed", "lr", "steps", "test_error", "init_from")  # fmt: skip
 
 
-def _cell(record: Record) -> CellConfig:
-    """The cell that a record is of. Where its weights came from does not matter any more."""
-    words = [word for word in record.overrides if not word.startswith(("init_from=", "pretrained="))]
+def _compose(words: Sequence[str]) -> CellConfig:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return parse(compose("config", [*words, "device=cpu", "wandb=disabled"]))
+
+
+def _cell(record: Record) -> CellConfig:
+    """The cell that a record is of. Where its weights came from does not matter any more."""
+    return _compose([word for word in record.overrides if not word.startswith(("init_from=", "pretrained="))])
 
 
 def _places(cell: CellConfig, grid: int) -> tuple[np.ndarray, np.ndarray]:
@@ -100,43 +109,72 @@ def _vit_numbers(model: Any, cell: CellConfig, splits: Any, images: int) -> tupl
 
 def _write(folder: Path, numbers: dict[str, Any], arrays: dict[str, Any]) -> None:
     """The numbers go last and in one step: with them the arrays are there."""
+    folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(folder / "inspect.npz", **arrays)
     temporary = folder / ".inspect.json.tmp"
     temporary.write_text(json.dumps(numbers, indent=1, allow_nan=False, ensure_ascii=False), encoding="utf-8")
     os.replace(temporary, folder / "inspect.json")
 
 
-def inspect_run(folder: Path, *, images: int = 128) -> dict[str, Any]:
-    """Inspects one run, writes both files and returns the numbers. Of a CNN only the first layer's filters are kept.
-
-    Raises:
-        ConfigError, InitError: no finished run, no kept weights, or data that are no longer there.
-    """
+def _inspect(cell: CellConfig, weights: Path, said: dict[str, Any], *, images: int, out: Path) -> dict[str, Any]:
+    """Inspects the weights of a cell's model over its test images; of a CNN only the first layer's filters are kept."""
     import torch
 
     from scaling.data import load_splits
     from scaling.models import build_model
     from scaling.models.vit import ViT
-    from scaling.models.weights import load_weights, read_weights
+    from scaling.models.weights import WeightsError, load_weights, read_weights
 
-    weights = weights_path(str(folder))
-    record = read_record(folder / "record.json")
-    cell = _cell(record)
     splits = load_splits(cell.data, torch.device("cpu"))
     channels = splits.test_images.shape[1]
     model = build_model(
         cell.model, image_size=cell.data.image_size, channels=channels, num_classes=cell.num_classes
     ).eval()
-    load_weights(model, read_weights(weights))
-    numbers = {key: getattr(record, key) for key in _SAID}
+    try:
+        load_weights(model, read_weights(weights), mode=cell.model.pos_embed_resize)
+    except WeightsError as error:
+        raise InitError(str(error) if str(weights) in str(error) else f"{weights}: {error}") from error
+    numbers = dict(said)
     if isinstance(model, ViT):
         found, arrays = _vit_numbers(model, cell, splits, images)
         numbers |= found
     else:
         kernels = [module.weight for module in model.modules() if isinstance(module, torch.nn.Conv2d)]
         arrays = {"filters": kernels[0].detach().numpy()} if kernels else {}
-    _write(folder, numbers, arrays)
+    _write(out, numbers, arrays)
     return numbers
+
+
+def inspect_run(folder: Path, *, images: int = 128) -> dict[str, Any]:
+    """Inspects one run, writes both files beside its record and returns the numbers.
+
+    Raises:
+        ConfigError, InitError: no finished run, no kept weights, or data that are no longer there.
+    """
+    weights = weights_path(str(folder))
+    record = read_record(folder / FILE_NAME)
+    said = {key: getattr(record, key) for key in _SAID}
+    return _inspect(_cell(record), weights, said, images=images, out=folder)
+
+
+def inspect_checkpoint(
+    file: Path, words: Sequence[str], *, images: int = 128, out: Path | None = None
+) -> dict[str, Any]:
+    """Inspects weights that no record tells about; `words` are overrides that say what they are of. How they were
+    trained is unknown: the numbers say None.
+
+    Raises:
+        ConfigError, InitError: the words compose to no cell, or the weights do not fit it.
+    """
+    if not file.is_file():
+        raise InitError(f"checkpoint={file} is no file")
+    cell = _compose(words)
+    model, data = cell.model, cell.data
+    known = dict(name=file.stem, family=model.family, model=model.name, width=model.width, depth=model.depth,
+                 patch_size=model.patch_size, data=data.name, locality=data.locality,
+                 image_size=data.image_size, init_from=str(file))  # fmt: skip
+    out = file.with_name(f"{file.stem}-inspect") if out is None else out
+    return _inspect(cell, file, dict.fromkeys(_SAID) | known, images=images, out=out)
 
 
 def _sentence(numbers: dict[str, Any]) -> str:
@@ -153,14 +191,41 @@ def _sentence(numbers: dict[str, Any]) -> str:
 
 
 def _folders(path: Path) -> list[Path]:
-    if path.name in (WEIGHTS_FILE, BEST_FILE):
-        return [path.parent]
-    if (path / "record.json").exists() or not path.is_dir():
+    if (path / FILE_NAME).exists() or not path.is_dir():
         return [path]
     found = [file.parent for file in find_records(path) if kept_weights(file.parent)]
     if not found:
         raise InitError(f"{path}: no run in it kept its weights; run the sweep with keep=last")
     return found
+
+
+def _run(arguments: Sequence[str]) -> None:
+    values = dict(word.split("=", 1) for word in arguments if "=" in word)
+    own = {key: values.pop(key) for key in ("run", "checkpoint", "images", "out") if key in values}
+    odd = [word for word in arguments if "=" not in word] + ([] if own.get("checkpoint") else list(values))
+    if odd:
+        raise InitError(f"{odd[0]!r} is not run=, checkpoint= or images=; --help says more")
+    if bool(own.get("run")) == bool(own.get("checkpoint")):
+        raise InitError(
+            "run= or checkpoint= is missing" if not own.get("run") else "run= and checkpoint= are both given"
+        )
+    text = own.get("images", "128")
+    if not text.isdecimal() or int(text) < 1:
+        raise InitError(f"images={text} is not a number of images")
+    images, out = int(text), own.get("out")
+    file = Path(own.get("checkpoint") or own.get("run", ""))
+    words = [word for word in arguments if word.split("=", 1)[0] in values]
+    if not words and file.name in (WEIGHTS_FILE, BEST_FILE) and (file.parent / FILE_NAME).exists():
+        own["run"] = str(file.parent)  # a run's own weights: its record says what they are of
+    if not own.get("run"):
+        if "model" not in values:
+            raise InitError(f"{file}: no record tells of what model these weights are; model= and data= say it")
+        print(_sentence(inspect_checkpoint(file, words, images=images, out=Path(out) if out else None)))
+        return
+    if out:
+        raise InitError("out= goes with checkpoint=; what run= writes lies beside the record")
+    for folder in _folders(Path(own["run"])):
+        print(_sentence(inspect_run(folder, images=images)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -172,16 +237,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(__version__)
         return 0
     try:
-        values = dict(word.split("=", 1) for word in arguments if "=" in word)
-        odd = [word for word in arguments if "=" not in word] + [key for key in values if key not in ("run", "images")]
-        if odd or not values.get("run"):
-            raise InitError(f"{odd[0]!r} is not run= or images=; --help says more" if odd else "run= is missing")
-        images = values.get("images", "128")
-        if not images.isdecimal() or int(images) < 1:
-            raise InitError(f"images={images} is not a number of images")
-        for folder in _folders(Path(values["run"])):
-            print(_sentence(inspect_run(folder, images=int(images))))
-    except (ConfigError, InitError, HydraException, OSError) as error:
+        _run(arguments)
+    except (ConfigError, InitError, HydraException, OmegaConfBaseException, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0

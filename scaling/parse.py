@@ -20,12 +20,17 @@ from scaling.model_config import ModelConfig, ModelError, check_model
 AUGMENTATIONS = ("none", "flip_crop")
 
 _T = TypeVar("_T")
+# What else to say of a group with a missing setting.
+_ASKED = {"model": ", as in model=timm model.name=convnext_tiny model.family=cnn"}
 
 
 def _read(kind: type[_T], node: Any, where: str) -> _T:
     """Fills a dataclass from a config node; OmegaConf checks names and types."""
     if not isinstance(node, DictConfig):
         raise ConfigError(f"{where} must be a group of settings, not {node!r}")
+    for key in map(str, node):
+        if OmegaConf.is_missing(node, key):
+            raise ConfigError(f"{where}.{key} is missing: {where}.{key}=... has to be given{_ASKED.get(where, '')}")
     try:
         schema = OmegaConf.structured(kind)
         OmegaConf.set_readonly(schema, False)  # frozen dataclasses come read-only, nested ones again

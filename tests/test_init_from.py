@@ -92,6 +92,8 @@ def test_other_classes_get_a_new_head(make_cell: Callable, kept: Path, tmp_path:
         (("init_from={run}", "data.image_size=16", "data.locality=0"), "below locality 1"),
         (("pretrained={tmp}/nowhere.npz",), "timm:NAME"),
         (("pretrained={tmp}/text.pt",), "no weights that can be read"),
+        (("pretrained=timm:vit_tny_patch16_224",), "nearest: vit_tiny_patch16_224"),
+        (("pretrained=torchvision:vit_b_16",), r"torchvision:vit_b_16: pos_embed does not fit.*another model\.pool"),
         (("keep=best",), "neither none nor last"),
         (("model.pos_embed_resize=nearest",), "neither bicubic nor bilinear"),
     ],
@@ -126,8 +128,9 @@ def test_what_a_fine_tune_takes_over(kept: Path) -> None:
         assert inherit(words) == words
 
 
-def test_pretrained_published_names_are_taken_on_trust_before_the_run(make_cell: Callable) -> None:
-    cell = make_cell("model=vit_b", "model.patch_size=6", "pretrained=timm:vit_base_patch16_224")
+def test_published_weights_are_known_by_their_name(make_cell: Callable) -> None:
+    words = ("data=cifar10", "model=vit_b", "model.patch_size=16", "data.root=.")
+    cell = make_cell(*words, "pretrained=timm:vit_base_patch16_224")
     assert cell.start == cell.start_fingerprint == "timm:vit_base_patch16_224"
 
 

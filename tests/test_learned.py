@@ -145,9 +145,41 @@ def test_the_command(make_cell: Callable, tmp_path: Path, capsys: pytest.Capture
         ([f"run={tmp_path}/nowhere"], "neither"),
         (["run=x", "images=0"], "images=0"),
         (["runs=x"], "runs"),
-        ([], "run= is missing"),
+        ([], "run= or checkpoint= is missing"),
     ):
         assert main(words) == 2
         (line,) = capsys.readouterr().err.strip().splitlines()
         assert line.startswith("error: ")
+        assert message in line
+
+
+def test_a_checkpoint_without_a_record(make_cell: Callable, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same weights as a file on its own give the run's numbers; what is of no model, or of another, is refused."""
+    run = _run(make_cell, tmp_path)
+    numbers = inspect_run(run)
+    assert main([f"checkpoint={run}/weights.pt"]) == 0  # of a run: its record says the rest
+    file = tmp_path / "elsewhere" / "some model.pt"
+    file.parent.mkdir()
+    file.write_bytes((run / "weights.pt").read_bytes())
+    assert main([f"checkpoint={file}", *WORDS]) == 0
+    capsys.readouterr()
+    found = json.loads((tmp_path / "elsewhere" / "some model-inspect" / "inspect.json").read_text())
+    assert found["attention_distance"] == numbers["attention_distance"]
+    assert found["positions"] == numbers["positions"]
+    assert (found["name"], found["model"], found["train_size"], found["test_error"]) == (
+        "some model",
+        "vit_mu",
+        None,
+        None,
+    )
+    for words, message in (
+        ([f"checkpoint={file}"], "model= and data= say it"),
+        ([f"checkpoint={file}", *WORDS[:3], "model.depth=2"], "missing: blocks.1"),
+        ([f"checkpoint={file}", "model=vit_nobody"], "vit_nobody"),
+        ([f"checkpoint={tmp_path}/none.pt", "model=vit_mu"], "is no file"),
+        ([f"checkpoint={file}", f"run={run}"], "both given"),
+        ([f"run={run}", "out=x"], "out= goes with checkpoint="),
+    ):
+        assert main(words) == 2
+        (line,) = capsys.readouterr().err.strip().splitlines()
         assert message in line

@@ -9,8 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from synthetic import make_sweep, write_sweep
 
-from analysis.mechanism import _by_place, _tile, draw_attention_distance, draw_position_similarity, main
+from analysis.mechanism import (
+    _by_place,
+    _tile,
+    draw_attention_distance,
+    draw_position_similarity,
+    draw_run,
+    main,
+    read_run,
+)
+from analysis.mechanism_sweep import draw_sweeps
 from analysis.plot import main as plot_main
 
 
@@ -80,6 +90,33 @@ def test_a_run_and_a_sweep_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert all(file.stat().st_size > 5000 for file in files)
 
 
+def test_a_sweeps_page_has_its_scaling_curves_beside_the_numbers(tmp_path: Path) -> None:
+    """Records of six sizes and two models: the first axes hold both fitted curves, for the same sizes as the others."""
+    records = make_sweep()
+    folder = write_sweep(records, tmp_path / "sweep")
+    vits = [record for record in records if record.family == "vit"]
+    first, sizes = vits[0], sorted({record.train_size for record in vits})
+    for i, size in enumerate(sizes):
+        same = dict(model=first.model, data=first.data, locality=first.locality, image_size=first.image_size)
+        _write(folder / f"inspected-{i}", **same, train_size=size, seed=i)
+    figures = draw_sweeps(folder)
+    assert list(figures) == [f"mechanism-{first.model}-loc{first.locality:g}-{first.image_size}px.png"]
+    error, distance, positions = next(iter(figures.values())).axes
+    labels = error.get_legend_handles_labels()[1]
+    assert {label.split(" (")[0] for label in labels} == {record.model for record in records}
+    assert [tick.get_text() for tick in error.get_xticklabels()] == [f"{size:,}" for size in sizes]
+    assert (error.get_xlabel(), error.get_ylabel()) == ("training images n", "test error")
+    assert distance.get_ylabel() == "mean attention distance (pixels)"
+    assert distance.lines[0].get_xdata().tolist() == sizes
+    assert positions.lines[0].get_ydata().tolist() == [0.3] * len(sizes)
+
+
+def test_a_checkpoint_of_unknown_training_is_drawn_by_its_name(tmp_path: Path) -> None:
+    run = _write(tmp_path / "a", name="some file", train_size=None, test_error=None)
+    assert "some file" in str(draw_run(*read_run(run)).get_suptitle())
+    assert main([f"run={run}"]) == 0
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -100,5 +137,5 @@ def test_bad_input_is_one_line(
 
 
 def test_drawing_needs_no_torch() -> None:
-    code = "import sys, analysis.mechanism; sys.exit('torch' in sys.modules)"
+    code = "import sys, analysis.mechanism_sweep; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent.parent).returncode == 0

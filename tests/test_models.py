@@ -1,11 +1,14 @@
 """Models, held to torch's own operations, to timm and to published parameter counts."""
 
+from collections.abc import Callable
+
 import pytest
 import timm
 import torch
 import torch.nn.functional as F
 
-from scaling.models import num_params, train_flops_per_example
+from scaling.compose import CONF
+from scaling.models import build_model, multiply_adds, num_params, train_flops_per_example
 from scaling.models.resnet import ResNet
 from scaling.models.vit import PatchEmbed, ViT, attend
 
@@ -58,12 +61,44 @@ def test_vit_computes_what_timm_computes() -> None:
         assert torch.allclose(ours(images), theirs(images), atol=1e-4)
 
 
-@pytest.mark.parametrize(("depth", "published"), [(20, 0.27e6), (32, 0.46e6), (56, 0.85e6), (110, 1.7e6)])
-def test_resnet_has_the_published_number_of_parameters(depth: int, published: float) -> None:
-    """He et al. 2016, table 6."""
+@pytest.mark.parametrize(
+    ("depth", "paper", "exact"),
+    [(20, 0.27e6, 269_722), (32, 0.46e6, 464_154), (56, 0.85e6, 853_018), (110, 1.7e6, 1_727_962)],
+)
+def test_resnet_has_the_published_number_of_parameters(depth: int, paper: float, exact: int) -> None:
+    """He et al. 2016, table 6, and as usually implemented with option A. Had the two shortcuts that change the shape
+    been 1x1 convolutions with batch norm (option B), ResNet-20 would have 2,752 more."""
     with torch.device("meta"):
         model = ResNet(channels=3, num_classes=10, depth=depth)
-    assert num_params(model) == pytest.approx(published, rel=0.02)
+    assert num_params(model) == exact == pytest.approx(paper, rel=0.02)
+    assert not any(module.kernel_size == (1, 1) for module in model.modules() if isinstance(module, torch.nn.Conv2d))
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_the_width_factor_multiplies_every_width(make_cell: Callable, factor: int) -> None:
+    """By hand: the stem, then two 3x3 kernels a block and n blocks a stage; batch norms hold two numbers a channel."""
+    width, n = 16 * factor, 3
+    model = make_cell("model=resnet20", f"model.width={width}", "data.image_size=18").model
+    with torch.device("meta"):
+        built = build_model(model, image_size=32, channels=3, num_classes=10)
+    kernels = 27 * width + 9 * width**2 * (2 * n + (2 + 4 * (2 * n - 1)) + (8 + 16 * (2 * n - 1)))
+    norms = 2 * width * (1 + 2 * n * (1 + 2 + 4))
+    assert num_params(built) == kernels + norms + (4 * width + 1) * 10
+
+
+MODELS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_answers_its_parameters_and_multiply_adds(make_cell: Callable, name: str) -> None:
+    by_name = {"timm": "resnet10t", "torchvision": "mobilenet_v2"}
+    words = [f"model.name={by_name[name]}", "model.family=cnn"] if name in by_name else []
+    model = make_cell(f"model={name}", *words, "data.image_size=36").model
+    with torch.device("meta"):
+        built = build_model(model, image_size=36, channels=3, num_classes=10)
+    weights = [m.weight.numel() for m in built.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    assert num_params(built) >= sum(weights) > 0
+    assert multiply_adds(built, image_size=36, channels=3) >= sum(weights)  # each is used once an image, at least
 
 
 def test_resnet_stages_halve_the_map_and_double_the_width() -> None:

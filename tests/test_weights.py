@@ -8,9 +8,10 @@ import timm
 import torch
 from torchvision.models import VisionTransformer
 
+from scaling.models.published import check_named_weights, named_weights
 from scaling.models.resnet import ResNet
 from scaling.models.vit import ViT
-from scaling.models.weights import WeightsError, fit_weights, load_weights, named_weights, read_weights, save_weights
+from scaling.models.weights import WeightsError, fit_weights, load_weights, read_weights, save_weights
 
 SIZE = dict(image_size=32, channels=3, num_classes=7, patch_size=8, width=24, depth=2, heads=3)
 IMAGES = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(5))
@@ -187,5 +188,41 @@ def test_a_file_that_is_not_weights_is_refused_and_nothing_in_it_runs(
 
 @pytest.mark.parametrize("name", ["timm:vit_of_nobody", "torchvision:vit_of_nobody", "elsewhere:vit"])
 def test_a_wrong_published_name_is_named(name: str) -> None:
-    with pytest.raises(WeightsError, match=name):
-        named_weights(name)
+    for take in (named_weights, lambda name: check_named_weights(name, _ours(), mode="bicubic")):
+        with pytest.raises(WeightsError, match=name):
+            take(name)
+
+
+def _b16(**changes: object) -> ViT:
+    size = dict(image_size=32, channels=3, num_classes=7, patch_size=16, width=768, depth=12, heads=12)
+    with torch.device("meta"):
+        return ViT(**size | changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "name", ["timm:vit_base_patch16_224", "timm:vit_base_patch16_224.augreg_in21k", "torchvision:vit_b_16"]
+)
+def test_published_weights_are_held_against_the_model_without_a_download(name: str) -> None:
+    """Another image size and other classes fit; another width, depth, patch size or number of channels does not."""
+    check_named_weights(name, _b16(), mode="bicubic")
+    for change, key in (
+        ({"width": 384}, "of another shape: cls_token"),
+        ({"depth": 13}, "missing: blocks.12"),
+        ({"patch_size": 8}, "patch_embed"),
+        ({"channels": 1}, "patch_embed"),
+    ):
+        with pytest.raises(WeightsError, match=f"{name}.*{key}"):
+            check_named_weights(name, _b16(**change), mode="bicubic")
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("timm:vit_base_patch16_244", "vit_base_patch16_224"),
+        ("timm:vit_base_patch16_224.augreg_in22k", "vit_base_patch16_224.augreg_in21k"),
+        ("torchvision:vit_b16", "vit_b_16"),
+    ],
+)
+def test_an_unknown_published_name_lists_the_nearest(name: str, nearest: str) -> None:
+    with pytest.raises(WeightsError, match=f"nearest: .*{nearest}"):
+        check_named_weights(name, _b16(), mode="bicubic")

@@ -69,29 +69,6 @@ def read_weights(path: Path) -> State:
     return dict(state)
 
 
-def named_weights(name: str) -> State:
-    """The published weights `timm:NAME` or `torchvision:NAME`; downloaded unless they are in the cache.
-
-    Raises:
-        WeightsError: an unknown name, or no network.
-    """
-    library, _, model = name.partition(":")
-    try:
-        if library == "timm":
-            import timm
-
-            return timm.create_model(model, pretrained=True).state_dict()
-        if library == "torchvision":
-            import torchvision
-
-            weights = torchvision.models.get_model_weights(model).DEFAULT
-            return dict(weights.get_state_dict(progress=False, check_hash=True))
-    except Exception as error:  # each library has errors of its own for a wrong name and for a missing network
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{name}: cannot be had ({reason[:160]})") from error
-    raise WeightsError(f"{name}: neither a file nor timm:NAME or torchvision:NAME")
-
-
 def _from_torchvision(state: State) -> State:
     """torchvision's VisionTransformer under our names."""
     renames = [
