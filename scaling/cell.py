@@ -145,18 +145,8 @@ def run_cell(cell: CellConfig) -> Record:
     device = find_device(cell.device)
     fields = known_fields(cell, device=device_label(device), torch_version=torch.__version__) | UNKNOWN
     run: Run | None = None
-    data, wandb = cell.data, cell.wandb
-    tags = [cell.model.family, cell.model.name, str(data.name), f"n={data.train_size}"]
-    config = {key: dataclasses.asdict(cell)[key] for key in ("data", "model", "optim", "budget", "seed", "precision")}
-    with track(
-        **dataclasses.asdict(wandb),
-        folder=Path(cell.out) / cell.sweep,
-        run_id=cell.config_hash,
-        name=cell.cell_name,
-        group=cell.sweep,
-        tags=tags,
-        config=config,
-    ) as tracker:
+    data = cell.data
+    with track(cell) as tracker:
         try:
             splits = load_splits(data, device)
             channels = splits.train_images.shape[1]
@@ -178,9 +168,9 @@ def run_cell(cell: CellConfig) -> Record:
             where = "".join(traceback.format_exception(error)[-3:]).strip()
             fields |= dict(status="failed", error_text=where)
         record = Record(**fields)
-        tracker.summarize({**record.to_dict(), "overrides": " ".join(record.overrides)})
-    _write_curve(run.points if run else [], cell.folder)
-    write_record(record, cell.folder)
+        tracker.summarize(record.to_dict())
+        _write_curve(run.points if run else [], cell.folder)
+        write_record(record, cell.folder)  # before the trackers end, which may have to wait for a service
     if record.status != "failed":
         clear_checkpoints(cell.folder)
     return record

@@ -20,7 +20,7 @@ if not OmegaConf.has_resolver("scaling_root"):
     OmegaConf.register_new_resolver("scaling_root", lambda: str(ROOT))
 
 # Settings that say where and how to run, not what: a record's row does without them.
-_NOT_IDENTITY = """hydra sweeps out wandb device workers retry keep fail_fast checkpoint_seconds""".split()
+_NOT_IDENTITY = "hydra sweeps out wandb trackers device workers retry keep fail_fast checkpoint_seconds".split()
 
 
 def _literal(value: Any) -> str:

@@ -68,15 +68,17 @@ class BudgetConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class WandbConfig:
-    mode: str = "offline"
+    mode: str = "offline"  # or online, disabled
     project: str = "vit-scaling"
     entity: str | None = None
+    init_timeout: float = 10.0  # seconds that the service has to take a run
+    finish_timeout: float = 10.0  # and the rest of its data at its end; then they wait for `wandb sync`
 
 
 @dataclass(frozen=True, kw_only=True)
 class CellConfig:
-    """One run, completely described. `out`, `sweep`, `wandb`, `device`, `keep`, `workers`, `retry`, `fail_fast` and
-    `checkpoint_seconds` do not affect its result (the device is recorded), everything else does."""
+    """One run, completely described. `out`, `sweep`, `wandb`, `trackers`, `device`, `keep`, `workers`, `retry`,
+    `fail_fast` and `checkpoint_seconds` do not affect its result (the device is recorded), everything else does."""
 
     sweep: str
     out: str
@@ -94,6 +96,7 @@ class CellConfig:
     keep: str = "none"  # last: the final weights, in the cell's folder; best: those of the lowest validation error
     fail_fast: bool = False
     checkpoint_seconds: float | None = 120.0  # between two checkpoints of a run; None: no checkpoints
+    trackers: tuple[str, ...] = ()  # csv, tensorboard: beside W&B
     init_from: str | None = None
     pretrained: str | None = None
     start_fingerprint: str = ""  # of the weights that the run starts from; filled in by `parse`

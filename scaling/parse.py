@@ -107,6 +107,10 @@ def _check_run(cell: CellConfig) -> None:
     _require(interval is None or interval >= 0, f"checkpoint_seconds={interval} is negative (null switches them off)")
     modes = ("offline", "online", "disabled")
     _require(cell.wandb.mode in modes, f"wandb.mode={cell.wandb.mode} is not one of {', '.join(modes)}")
+    limits = (cell.wandb.init_timeout, cell.wandb.finish_timeout)
+    _require(all(0 < limit <= 3600 for limit in limits), f"wandb.*_timeout must be seconds, not {limits}")
+    strange = sorted(set(cell.trackers) - {"csv", "tensorboard"})
+    _require(not strange, f"trackers: {', '.join(strange)} is neither csv nor tensorboard")
     name_is_legal = re.fullmatch(r"[0-9A-Za-z._-]+", cell.sweep) is not None and cell.sweep.strip(".") != ""
     _require(name_is_legal, f"sweep={cell.sweep!r} names a folder and a W&B group: letters, digits, dots, - and _ only")
 
@@ -126,6 +130,7 @@ class _Top:
     keep: str = "none"
     fail_fast: bool = False
     checkpoint_seconds: float | None = 120.0
+    trackers: list[str] = dataclasses.field(default_factory=list)
     init_from: str | None = None
     pretrained: str | None = None
 
@@ -154,7 +159,7 @@ def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
     top = _read(_Top, OmegaConf.masked_copy(config, [k for k in keys if k not in _GROUPS]), "config")
     data, classes, fingerprint = _check_data(groups["data"])
     cell = CellConfig(
-        **dataclasses.asdict(top),
+        **dataclasses.asdict(top) | {"trackers": tuple(top.trackers)},
         **groups | {"data": data},
         num_classes=classes,
         fingerprint=fingerprint,

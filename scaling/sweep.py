@@ -19,7 +19,7 @@ from scaling.lock import Busy, cell_lock
 from scaling.pool import Pool
 from scaling.progress import Progress
 from scaling.reach import Reach
-from scaling.tracking import find_key
+from scaling.tracking import TrackingError, add_to_agents_run, check_tracking
 from scaling.worker import record_stamp
 
 
@@ -46,9 +46,10 @@ def _prepare(cells: Sequence[CellConfig]) -> None:
     Raises:
         ConfigError: it is not, and cannot be had.
     """
-    if cells[0].wandb.mode == "online" and not find_key():
-        hint = "set WANDB_API_KEY or run `wandb login`, or leave it offline"
-        raise ConfigError(f"wandb.mode=online needs a key: {hint}")
+    try:
+        check_tracking(cells)
+    except TrackingError as error:
+        raise ConfigError(str(error)) from error
     for root in sorted({str(cell.data.root) for cell in cells if cell.data.kind == "cifar10"}):
         from scaling.data.cifar import prepare_cifar10  # imports torchvision, which few sweeps need here
 
@@ -107,6 +108,7 @@ def run_cells(cells: Iterable[CellConfig], *, pool: Pool | None = None, quiet: b
     for cell in rest:
         if statuses[cell.cell_name] == "finished":
             tidy(cell)
+            add_to_agents_run(cell)
     skipped, left = len(rest) - len(failures), 0
     if due:
         _prepare(list(due.values()))

@@ -25,6 +25,7 @@ from scaling.init_from import inherit
 from scaling.parse import parse
 from scaling.pool import PoolError
 from scaling.sweep import Outcome, run_cells
+from scaling.tracking import closing_lines
 
 USAGE = """usage: python -m scaling.train [sweeps=NAME] [key=value ...] [-m key=a,b,c]
 
@@ -75,8 +76,9 @@ def finish(outcome: Outcome, cell: CellConfig) -> int:
     print(
         f"{outcome.finished} cells finished ({outcome.skipped} before), {len(outcome.failures)} failed{left}: {place}"
     )
-    if cell.wandb.mode == "offline" and outcome.finished > outcome.skipped:
-        print(f"W&B: offline; `wandb sync {place}/wandb/offline-run-*` uploads the runs")
+    if len(outcome.failures) + outcome.finished > outcome.skipped:
+        for line in closing_lines(cell):
+            print(line)
     return 1 if outcome.failures or outcome.left else 0
 
 

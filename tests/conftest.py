@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +28,15 @@ def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `python -m MODULE ARGUMENTS` in an empty folder, as a user would, with one thread."""
 
     def run(
-        module: str, *arguments: str, cwd: Path = tmp_path, timeout: float = 240
+        module: str,
+        *arguments: str,
+        cwd: Path = tmp_path,
+        timeout: float = 240,
+        variables: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
         environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)}
+        environment |= variables or {}
         line = [sys.executable, "-m", module, *arguments]
         return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout)
 

@@ -1,0 +1,272 @@
+"""W&B through its real client and a small service on loopback: what arrives, what is refused, what is not lost."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from wandb_server import WandbServer
+
+from scaling.record import FILE_NAME, read_record
+from scaling.tracking.check import TrackingError, check_folder, closing_lines
+from scaling.tracking.run import facts_of
+from scaling.tracking.service import ask_service
+
+SMALL = ("data.image_size=16", "data.permute_patch=4", "data.train_size=40", "data.test_size=50", "budget.steps=200",
+         "device=cpu", "workers=1", "sweep=mine")  # fmt: skip
+FOUR = ("-m", "model=resnet8,vit_w48d3", "seed=0,1", *SMALL)
+
+
+@pytest.fixture
+def server() -> Iterator[WandbServer]:
+    with WandbServer() as running:
+        yield running
+    assert running.unknown == []
+
+
+def records_of(folder: Path) -> dict[str, dict[str, Any]]:
+    found = [read_record(path).to_dict() for path in folder.glob(f"*/{FILE_NAME}")]
+    return {record["config_hash"]: record for record in found}
+
+
+def assert_arrived(server: WandbServer, records: dict[str, dict[str, Any]]) -> None:
+    """Each record is one run of its own id, with config, curve, summary, group and tags."""
+    assert {run_id for _, run_id in server.runs} == set(records)
+    for config_hash, record in records.items():
+        run = server.runs["vit-scaling", config_hash]
+        assert (run["display_name"], run["group"], run["job_type"]) == (record["name"], "mine", "train")
+        assert run["tags"] == [record["family"], record["model"], "strokes", "n=40"]
+        assert run["config"]["data"]["value"]["train_size"] == 40
+        assert run["config"]["optim"]["value"]["lr"] == record["lr"]
+        assert run["config"]["seed"]["value"] == record["seed"]
+        summary = {key: value for key, value in run["summary"].items() if not key.startswith("_")}
+        assert summary == {key: value for key, value in record.items() if value is not None}
+        seen = [row["seen_examples"] for row in run["history"]]
+        assert seen == sorted(seen)
+        assert seen[-1] == record["seen_examples"]
+        assert {"train_loss", "lr", "seconds", "step"} <= set(run["history"][0])
+        assert run["state"] == "finished"
+
+
+def test_four_cells_arrive_as_four_runs(command: Callable, server: WandbServer, tmp_path: Path) -> None:
+    done = command("scaling.train", *FOUR, "wandb=online", variables=server.environment())
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr
+    assert "wandb" not in done.stderr  # the client is silent
+    assert "W&B" not in done.stdout  # nothing is left to do
+    assert_arrived(server, records_of(tmp_path / "runs" / "mine"))
+    assert len(server.runs) == 4
+
+
+def test_a_service_that_dies_midway_loses_nothing(command: Callable, server: WandbServer, tmp_path: Path) -> None:
+    """It goes away while the second of four cells is at work; the printed `wandb sync` then delivers the rest."""
+    server.dies_when = lambda s: len(s.runs) == 2 and s.requests[-1] == "UpsertBucket"
+    done = command("scaling.train", *FOUR, "wandb=online", "wandb.finish_timeout=3", variables=server.environment())
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("warning") == 1, done.stderr
+    assert "the W&B service went away" in done.stderr
+    records = records_of(tmp_path / "runs" / "mine")
+    assert len(records) == 4
+    assert {record["status"] for record in records.values()} == {"finished"}
+    arrived = [run for run in server.runs.values() if run["state"] == "finished"]
+    assert len(arrived) == 1
+    [line] = [line for line in done.stdout.splitlines() if "wandb sync" in line]
+    server.start()
+    words = line.split("`")[1].replace("wandb sync", f"{sys.executable} -m wandb sync")
+    environment = _environment(tmp_path) | server.environment()
+    synced = subprocess.run(words, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert synced.returncode == 0, synced.stderr
+    assert_arrived(server, records)
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")} | {"HOME": str(home)}
+
+
+@pytest.fixture
+def closed_port() -> int:
+    """A port of loopback that is bound by nobody."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        return holder.getsockname()[1]
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that takes connections and never says a word."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(16)
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("mode", ["closed", "silent", "wrong key"])
+def test_a_service_that_cannot_be_used(
+    mode: str, closed_port: int, silent_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is one line, and the question has an end. (The ten seconds are in ask_service's own limit of nine.)"""
+    with WandbServer() as running:
+        port = {"closed": closed_port, "silent": silent_port, "wrong key": running.port}[mode]
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("WANDB_API_KEY", "w" * 40)
+        problem = str(ask_service())
+    expected = {
+        "closed": f"http://127.0.0.1:{port} cannot be reached",
+        "silent": "not answer",
+        "wrong key": f"http://127.0.0.1:{port} does not accept the key",
+    }
+    assert expected[mode] in problem
+    assert "\n" not in problem
+
+
+def test_no_key_is_one_line_before_anything_starts(command: Callable, closed_port: int, tmp_path: Path) -> None:
+    done = command(
+        "scaling.train", *SMALL, "wandb=online", variables={"WANDB_BASE_URL": f"http://127.0.0.1:{closed_port}"}
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: wandb=online needs a key: set WANDB_API_KEY or run `wandb login`, or leave it offline\n"
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_full_disk_is_said_before_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=25 * 2**20))
+    check_folder(tmp_path / "runs", runs=4)
+    with pytest.raises(TrackingError, match=r"25 MB are free at .*, and 58 MB are needed to log 400 runs"):
+        check_folder(tmp_path / "runs", runs=400)
+
+
+def test_closing_lines_quote_what_the_shell_would_split(make_cell: Callable, tmp_path: Path) -> None:
+    cell = make_cell(f"out='{tmp_path}/a b'", "wandb=offline", "sweep=mine")
+    [line] = closing_lines(cell)
+    assert f"wandb sync '{tmp_path}/a b/mine/wandb'/offline-run-*" in line
+    assert closing_lines(make_cell("wandb=disabled")) == []
+    assert closing_lines(make_cell("wandb=online", f"out={tmp_path}")) == []
+
+
+def test_a_cell_begun_before_says_so(make_cell: Callable, tmp_path: Path) -> None:
+    cell = make_cell(f"out={tmp_path}", "data.train_size=40")
+    first = facts_of(cell)
+    assert (first.notes, "attempt" in first.config, first.tags[-1]) == (None, False, "n=40")
+    (tmp_path / "single" / "wandb" / f"offline-run-20260101_000000-{cell.config_hash}").mkdir(parents=True)
+    again = facts_of(cell)
+    assert again.notes == "attempt 2; the one before: interrupted"
+    assert again.config["attempt"] == 2
+    assert again.tags[-1] == "retried"
+    assert again.id == first.id
+
+
+# Calls `track` for a cell without training it: what a cell's process does, without torch.
+SCRIPT = """
+import json, pickle, sys
+from scaling.tracking import track
+cell = pickle.load(open("cell.pickle", "rb"))
+point = dict(step=1, seen_examples=32, train_loss=0.5, lr=0.1, seconds=0.25)
+for attempt in range(int(sys.argv[1])):
+    status = "failed" if attempt == 0 else "finished"
+    with track(cell) as tracker:
+        tracker.log(point)
+        tracker.log(point | dict(step=2, seen_examples=64))
+        tracker.summarize(dict(status=status, lr=0.3, overrides=["a b"], error_text=None))
+print(json.dumps(dict(wandb="wandb" in sys.modules, id=cell.config_hash)))
+"""
+
+
+@pytest.fixture
+def logged(tmp_path: Path, make_cell: Callable) -> Callable[..., tuple[dict[str, Any], str]]:
+    def run(*words: str, attempts: int = 1, **variables: str) -> tuple[dict[str, Any], str]:
+        (tmp_path / "cell.pickle").write_bytes(pickle.dumps(make_cell(*words)))
+        environment = _environment(tmp_path) | {"PYTHONPATH": str(Path(__file__).parent.parent)} | variables
+        line = [sys.executable, "-c", SCRIPT, str(attempts)]
+        done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+    return run
+
+
+def test_importing_it_loads_neither_torch_nor_wandb() -> None:
+    words = "import sys, scaling.tracking; print({'torch', 'wandb', 'scaling.config'} & set(sys.modules))"
+    root = Path(__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", words], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+def test_disabled_costs_nothing(logged: Callable, tmp_path: Path) -> None:
+    found, _ = logged("wandb=disabled")
+    assert not found["wandb"]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_retried_cell_is_the_same_run_and_says_so(logged: Callable, server: WandbServer) -> None:
+    found, errors = logged("wandb=online", attempts=2, **server.environment())
+    assert errors == ""
+    assert found["wandb"]
+    [run] = server.runs.values()
+    assert run["id"] == found["id"]
+    assert (run["tags"][-1], run["notes"]) == ("retried", "attempt 2; the one before: interrupted")
+    assert (run["state"], run["summary"]["status"], run["summary"]["lr"]) == ("finished", "finished", 0.3)
+    assert [row["_step"] for row in run["history"]] == [0, 1, 2, 3]  # appended, nothing of the first attempt is lost
+
+
+def test_offline_asks_no_server_and_syncs_later(logged: Callable, server: WandbServer, tmp_path: Path) -> None:
+    found, errors = logged("wandb=offline", attempts=2, **server.environment())
+    assert (errors, server.requests) == ("", [])
+    folders = sorted((tmp_path / "runs" / "single" / "wandb").glob("offline-run-*"))
+    assert len(folders) == 2
+    line = [sys.executable, "-m", "wandb", "sync", *map(str, folders)]
+    subprocess.run(line, env=_environment(tmp_path) | server.environment(), check=True, capture_output=True)
+    [run] = server.runs.values()
+    assert (run["id"], run["state"], run["tags"][-1]) == (found["id"], "finished", "retried")
+    assert len(run["history"]) == 4
+
+
+def test_a_disk_that_fills_up_later_is_said(logged: Callable, tmp_path: Path) -> None:
+    """Where less is free than a run needs, the cell goes on without W&B and says so."""
+    site = tmp_path / "site"
+    site.mkdir()
+    lines = ["import shutil", "usage = shutil.disk_usage", "shutil.disk_usage = lambda p: usage(p)._replace(free=1000)"]
+    (site / "sitecustomize.py").write_text("\n".join(lines))
+    root = str(Path(__file__).parent.parent)
+    _, errors = logged("wandb=offline", PYTHONPATH=f"{site}:{root}")
+    [line] = errors.splitlines()
+    assert "no longer logged to W&B (less than 20 MB are free" in line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_csv_files(logged: Callable, tmp_path: Path) -> None:
+    logged("wandb=disabled", "trackers=[csv]", attempts=2)
+    [folder] = (tmp_path / "runs" / "single" / "csv").iterdir()
+    with (folder / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["seen_examples"] for row in rows] == ["32", "64"]
+    with (folder / "summary.csv").open() as file:
+        [summary] = csv.DictReader(file)
+    assert summary == {"status": "finished", "lr": "0.3", "overrides": "'a b'", "error_text": ""}
+
+
+def test_tensorboard_files(logged: Callable, tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    logged("wandb=disabled", "trackers=[tensorboard]")
+    [folder] = (tmp_path / "runs" / "single" / "tensorboard").iterdir()
+    events = accumulator.EventAccumulator(str(folder)).Reload()
+    assert [(event.step, event.value) for event in events.Scalars("train_loss")] == [(32, 0.5), (64, 0.5)]
+    assert events.Scalars("summary/lr")[0].value == pytest.approx(0.3)
+
+
+def test_trackers_that_do_not_exist_are_refused(make_cell: Callable) -> None:
+    with pytest.raises(ValueError, match="mlflow is neither csv nor tensorboard"):
+        make_cell("trackers=[csv,mlflow]")
