@@ -12,15 +12,18 @@ import yaml  # type: ignore[import-untyped]
 
 from scaling import __version__
 
-TABLE_KEYS = """  results=PATH         folder of records, CSV, Parquet or JSONL file; several as [A,B]
+TABLE_KEYS = """  results=PATH         records, CSV, Parquet or JSONL file, or wandb:ENTITY/PROJECT; several as [A,B]
   columns.X=Y          the table's column Y holds what is called X here (columns.test_error=Loss)
   family.vit=[A,B]     models that are ViTs; family.cnn=[C] the CNNs (where there is no column `family`)
   filters.K=V          keep the rows whose column K is V, or one of [V,W]
-  metric=test_error    the column that is compared; test_loss for a loss in nats
+  metric=test_error    the column that is compared; test_loss for a loss in nats; accuracy, accuracy_percent or
+                       error_percent are columns that are turned into test_error
   axis=train_size      the column to compare over; or seen_examples, train_flops
   level=0.9            of the intervals
   audit=on             off: the verdict as the curves alone have it
   seed=0               of the replicates"""
+
+CONVERTED = ("accuracy", "accuracy_percent", "error_percent")
 
 
 class InputError(ValueError):
@@ -36,6 +39,7 @@ class TableArguments:
     families: dict[str, tuple[str, ...]] = field(default_factory=dict)
     filters: dict[str, tuple[str, ...]] = field(default_factory=dict)
     metric: str = "test_error"
+    convert: str | None = None  # one of CONVERTED: the column that test_error is made of
     axis: str = "train_size"
     level: float = 0.9
     audit: bool = True
@@ -95,6 +99,8 @@ def parse_table(values: dict[str, str]) -> TableArguments:
     for key in ("metric", "axis"):
         if key in values:
             options[key] = values.pop(key)
+    if options.get("metric") in CONVERTED:
+        options |= {"convert": options["metric"], "metric": "test_error"}
     if "level" in values:
         options["level"] = _number("level", values.pop("level"), 0.0, 1.0)
     if "seed" in values:

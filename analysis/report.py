@@ -103,6 +103,7 @@ def _given(arguments: TableArguments, own: dict[str, str]) -> list[str]:
         value = getattr(arguments, field.name)
         if field.name in ("metric", "axis", "level", "seed") and value != getattr(default, field.name):
             given.append(f"{field.name}={value}")
+    given += [f"metric={arguments.convert}"] if arguments.convert else []
     return given + ([] if arguments.audit else ["audit=off"]) + [f"{k}={v}" for k, v in own.items()]
 
 

@@ -1,8 +1,7 @@
-"""Folders of records and foreign tables in, one checked table out: a row per run, columns named as in the record."""
+"""Tables of any source in, one checked table out: a row per run, columns named as in the record."""
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.arguments import InputError, TableArguments
-from scaling.record import COLUMNS, RecordError, find_records, read_record
+from analysis.sources import PROVENANCE, read_source
+from scaling.record import COLUMNS
 
 # One question: rows that differ in these belong to different verdicts.
 QUESTION = ("data", "locality", "image_size", "num_classes")
@@ -30,44 +30,6 @@ NUMBERS = (
     "image_size",
     "budget_factor",
 )
-
-
-def _read_file(path: Path) -> pd.DataFrame:
-    suffix = path.suffix.lower()
-    try:
-        if suffix == ".csv":
-            return pd.read_csv(path)
-        if suffix in (".parquet", ".pq"):
-            return pd.read_parquet(path)
-        if suffix in (".jsonl", ".ndjson"):
-            lines = path.read_text(encoding="utf-8").splitlines()
-            return pd.DataFrame([json.loads(line) for line in lines if line.strip()])
-        if suffix == ".json":
-            return pd.DataFrame([read_record(path).to_dict()])
-    except ImportError as error:
-        raise InputError(f"{path}: reading Parquet needs pyarrow (pip install 'vit-scaling[parquet]')") from error
-    except (ValueError, OSError) as error:  # pandas' and json's errors are ValueErrors
-        raise InputError(f"{path}: cannot be read ({error})") from error
-    raise InputError(f"{path}: neither a folder of records nor .csv, .parquet, .jsonl")
-
-
-def _read_folder(path: Path) -> pd.DataFrame:
-    files = find_records(path)
-    if not files:
-        raise InputError(f"{path}: no record.json in this folder or below")
-    try:
-        return pd.DataFrame([read_record(file).to_dict() for file in files])
-    except RecordError as error:
-        raise InputError(str(error)) from error
-
-
-def _read(path: Path) -> pd.DataFrame:
-    if not path.exists():
-        raise InputError(f"{path}: no such file or folder")
-    table = _read_folder(path) if path.is_dir() else _read_file(path)
-    if table.empty:
-        raise InputError(f"{path}: no rows")
-    return table
 
 
 def _map_columns(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
@@ -147,15 +109,42 @@ def check(table: pd.DataFrame, *, metric: str = "test_error", axis: str = "train
             high = 1.0 if column.endswith("_error") else np.inf
             outside = values[(values < 0) | (values > high)]
             if len(outside):
-                raise InputError(f"{column}={outside.iloc[0]:g} lies outside [0, {high:g}]")
-    # The order is the rows' own, not the files'. Rows given twice (a folder and its results.csv) count once, if there
-    # is a column that would tell one run from another.
-    filled = table[sorted(table.columns, key=str)].astype(object).where(table.notna(), None)
-    key = pd.Series([repr(row) for row in filled.itertuples(index=False, name=None)], table.index)
-    key = key.sort_values(kind="stable")
-    if {"name", "config_hash", "seed"} & set(table.columns):
-        key = key[~key.duplicated()]
+                hint = "; metric=accuracy_percent (or accuracy, error_percent) says that it is one" * (high == 1)
+                raise InputError(f"{column}={outside.iloc[0]:g} lies outside [0, {high:g}]{hint}")
+    return _in_own_order(table)
+
+
+def _in_own_order(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows in an order of their own, not the files'. Rows given twice (a folder, its results.csv and its runs in
+    W&B) count once, if there is a column that would tell one run from another."""
+    hashed = table["config_hash"].notna() if "config_hash" in table.columns else pd.Series(False, table.index)
+    own = [c for c in table.columns if c != PROVENANCE]
+    record = [c for c in own if c in COLUMNS]  # a row of ours is what its record says, whatever its source adds
+    filled = table.astype(object).where(table.notna(), None)
+    texts = {True: _row_texts(filled, record), False: _row_texts(filled, own)}
+    key = pd.DataFrame({"row": texts[False].mask(hashed, texts[True])})
+    key["from"] = filled[PROVENANCE].astype(str) if PROVENANCE in table.columns else ""
+    key = key.sort_values(["row", "from"], kind="stable")
+    if {"name", "config_hash", "seed"} & set(own):
+        key = key[~key["row"].duplicated()]
     return table.loc[key.index].reset_index(drop=True)
+
+
+def _row_texts(table: pd.DataFrame, columns: list[str]) -> pd.Series:
+    rows = table[sorted(columns, key=str)].itertuples(index=False, name=None)
+    return pd.Series([repr(row) for row in rows], table.index, dtype=object)
+
+
+def _convert(table: pd.DataFrame, given: str) -> pd.DataFrame:
+    """The table with `test_error` from a column that holds an accuracy or a percentage, because the user says so."""
+    if given not in table.columns:
+        raise InputError(f"columns missing: {given}; name it by columns.{given}=Y")
+    values = pd.to_numeric(table[given], errors="coerce").astype(float)
+    top = 100.0 if given.endswith("_percent") else 1.0
+    outside = values[(values < 0) | (values > top)]
+    if len(outside):
+        raise InputError(f"{given}={outside.iloc[0]:g} lies outside [0, {top:g}]")
+    return table.assign(test_error=values / top if given.startswith("error") else 1 - values / top)
 
 
 def _plain(value: Any) -> Any:
@@ -168,7 +157,8 @@ def load(arguments: TableArguments) -> pd.DataFrame:
     Raises:
         InputError: a path, a column or a value that cannot be used, in one line.
     """
-    table = pd.concat([_read(path) for path in arguments.results], ignore_index=True)
+    tables = [read_source(path, arguments.filters) for path in arguments.results]
+    table = pd.concat(tables, ignore_index=True)
     for column in [c for c in table.columns if pd.api.types.is_object_dtype(table[c])]:
         table[column] = table[column].map(_plain)
     table = _keep(_map_columns(table, arguments.columns), arguments.filters)
@@ -176,6 +166,8 @@ def load(arguments: TableArguments) -> pd.DataFrame:
         if "model" not in table.columns:
             raise InputError("columns missing: model; name it by columns.model=Y")
         table = _set_families(table, arguments.families)
+    if arguments.convert:
+        table = _convert(table, arguments.convert)
     return check(table, metric=arguments.metric, axis=arguments.axis)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from synthetic import make_record
 
-from analysis.arguments import InputError, TableArguments
+from analysis.arguments import InputError, TableArguments, parse_table
 from analysis.results import load, split_questions, write_csv
 from scaling.record import COLUMNS, write_record
 
@@ -60,7 +60,7 @@ def test_tables_hold_the_same_rows(folder: Path, tmp_path: Path, suffix: str) ->
 
 def test_the_csv_has_the_records_columns_in_its_order(folder: Path, tmp_path: Path) -> None:
     write_csv(rows_of(folder).assign(note="x"), tmp_path / "r.csv")
-    assert (tmp_path / "r.csv").read_text().splitlines()[0] == ",".join([*COLUMNS, "note"])
+    assert (tmp_path / "r.csv").read_text().splitlines()[0] == ",".join([*COLUMNS, "provenance", "note"])
 
 
 def test_a_run_given_twice_counts_once(folder: Path) -> None:
@@ -176,3 +176,56 @@ def test_real_curves_load(shared_data: Path) -> None:
     table = rows_of(path, **MAPPING, filters={"Training": ("1",), "Task": ("inet_10",)})
     assert table.groupby("family")["train_size"].count().to_dict() == {"cnn": 68, "vit": 65}  # counted with cut | uniq
     assert np.isfinite(table["test_error"]).all()
+
+
+def test_every_row_knows_where_it_was_read(folder: Path, tmp_path: Path) -> None:
+    table = rows_of(folder)
+    assert set(table["provenance"]) == {str(path) for path in folder.glob("*/record.json")}
+    write_csv(table, tmp_path / "r.csv")
+    assert set(rows_of(tmp_path / "r.csv")["provenance"]) == set(table["provenance"])  # a table's own is kept
+    FOREIGN.to_csv(tmp_path / "t.csv", index=False)
+    assert set(rows_of(tmp_path / "t.csv", **MAPPING)["provenance"]) == {str(tmp_path / "t.csv")}
+
+
+def test_a_record_and_its_row_from_elsewhere_are_one_run(folder: Path, tmp_path: Path) -> None:
+    """Other sources add columns of their own, which do not make it another run."""
+    table = rows_of(folder)
+    write_csv(table.assign(group="sweep", run_id="x", provenance="wandb:a/b/x"), tmp_path / "r.csv")
+    both = rows_of((tmp_path / "r.csv", folder))
+    assert len(both) == 5
+    assert list(both["provenance"]) == list(rows_of((folder, tmp_path / "r.csv"))["provenance"])
+
+
+ROW = "family,model,train_size,{0}\nvit,v,100,{1}\ncnn,c,100,{2}\n"
+
+
+@pytest.mark.parametrize(
+    ("told", "values"), [("accuracy", (0.9, 0.75)), ("accuracy_percent", (90, 75)), ("error_percent", (10, 25))]
+)
+def test_accuracies_and_percentages_when_told(tmp_path: Path, told: str, values: tuple) -> None:
+    (tmp_path / "t.csv").write_text(ROW.format("top 1", *values))
+    given = {"results": str(tmp_path / "t.csv"), f"columns.{told}": "top 1", "metric": told}
+    table = load(parse_table(given)).set_index("family")
+    assert table["test_error"].to_dict() == pytest.approx({"vit": 0.1, "cnn": 0.25})
+
+
+def test_accuracies_and_percentages_are_never_guessed(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(ROW.format("test_error", 63.4, 82.2))
+    with pytest.raises(InputError, match=r"lies outside \[0, 1\]; metric=accuracy_percent .* says that it is one"):
+        rows_of(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text(ROW.format("accuracy", 0.6, 0.8))
+    with pytest.raises(InputError, match="columns missing: test_error"):
+        rows_of(tmp_path / "t.csv")
+    with pytest.raises(InputError, match=r"columns missing: accuracy_percent; name it by columns\.accuracy_percent=Y"):
+        load(parse_table({"results": str(tmp_path / "t.csv"), "metric": "accuracy_percent"}))
+    (tmp_path / "t.csv").write_text(ROW.format("accuracy", 63, 80))
+    with pytest.raises(InputError, match=r"accuracy=63 lies outside \[0, 1\]"):
+        load(parse_table({"results": str(tmp_path / "t.csv"), "metric": "accuracy"}))
+
+
+def test_offline_wandb_runs_are_refused_with_a_way_out(tmp_path: Path) -> None:
+    place = Path(f"wandb-offline:{tmp_path}/wandb")
+    with pytest.raises(InputError, match=r"no supported way.*folder of records.*wandb sync .*offline-run-\*"):
+        rows_of(place)
+    with pytest.raises(InputError, match="not of the form wandb:ENTITY/PROJECT"):
+        rows_of(Path("wandb:a/b/c"))
