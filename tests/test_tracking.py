@@ -67,6 +67,7 @@ def test_four_cells_arrive_as_four_runs(command: Callable, server: WandbServer, 
     assert len(server.runs) == 4
 
 
+@pytest.mark.slow
 def test_a_service_that_dies_midway_loses_nothing(command: Callable, server: WandbServer, tmp_path: Path) -> None:
     """It goes away while the second of four cells is at work; the printed `wandb sync` then delivers the rest."""
     server.dies_when = lambda s: len(s.runs) == 2 and s.requests[-1] == "UpsertBucket"

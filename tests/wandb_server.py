@@ -100,6 +100,8 @@ class WandbServer:
         more = {"id": "U", "email": "a@b.c", "flags": "{}", "admin": False, "photoUrl": None}
         return {"viewer": {**viewer, **more, "teams": teams, "apiKeys": _nodes([])}}
 
+    on_GetDefaultEntity = on_Viewer
+
     def on_RunResumeStatus(self, v: dict[str, Any]) -> dict[str, Any]:
         run = self.runs.get((v["project"], v["name"]))
         project = {"id": "P", "name": v["project"], "entity": {"id": "E", "name": ENTITY}}

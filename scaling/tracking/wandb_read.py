@@ -115,7 +115,9 @@ def read_runs(path: str, filters: Mapping[str, Sequence[str]], folder: Path | No
         for run in _fetch(api, path, missing):
             found[run["id"]] = run
             write_whole(place / f"{run['id']}.json", json.dumps(run).encode())
-    except (wandb.errors.Error, ValueError) as error:
+    except OSError:  # of the cache
+        raise
+    except Exception as error:  # the client raises of many kinds, some of them its own service's
         raise TrackingError(f"wandb:{path}: {' '.join(str(error).split())}") from error
     running = sum(run.state in ("running", "pending") for run in listed)
     if running:
