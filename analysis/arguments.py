@@ -12,7 +12,8 @@ import yaml  # type: ignore[import-untyped]
 
 from scaling import __version__
 
-TABLE_KEYS = """  results=PATH         records, CSV, Parquet or JSONL file, or wandb:ENTITY/PROJECT; several as [A,B]
+TABLE_KEYS = """  results=PATH         records, CSV, Parquet or JSONL file, wandb:ENTITY/PROJECT or wandb-offline:DIR;
+                       several as [A,B]
   columns.X=Y          the table's column Y holds what is called X here (columns.test_error=Loss)
   family.vit=[A,B]     models that are ViTs; family.cnn=[C] the CNNs (where there is no column `family`)
   filters.K=V          keep the rows whose column K is V, or one of [V,W]

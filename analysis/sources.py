@@ -57,11 +57,21 @@ def _read_wandb(project: str, filters: Mapping[str, tuple[str, ...]]) -> pd.Data
     return pd.DataFrame([row | {PROVENANCE: f"wandb:{project}/{row['run_id']}"} for row in rows])
 
 
+def _read_offline(folder: Path) -> pd.DataFrame:
+    from scaling.tracking import TrackingError
+    from scaling.tracking.wandb_local import read_folders
+
+    try:
+        return pd.DataFrame([row | {PROVENANCE: str(path)} for path, row in read_folders(folder)])
+    except TrackingError as error:
+        raise InputError(f"{_OFFLINE}{error}") from error
+
+
 def read_source(path: Path, filters: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
     """The rows of one source, as they stand there.
 
     Args:
-        path: a folder, a file, or `wandb:ENTITY/PROJECT` where there is no file of that name.
+        path: a folder, a file, or `wandb:ENTITY/PROJECT` or `wandb-offline:DIR` where there is no file of that name.
         filters: column -> values; what a service can leave out by itself need not be fetched.
 
     Raises:
@@ -69,12 +79,8 @@ def read_source(path: Path, filters: Mapping[str, tuple[str, ...]]) -> pd.DataFr
     """
     name = str(path)
     if not path.exists() and name.startswith(_OFFLINE):
-        folder = name.removeprefix(_OFFLINE)
-        raise InputError(
-            f"{name}: W&B's client has no supported way to read offline runs; name the folder of records beside them, "
-            f"or `wandb sync {folder}/offline-run-*` and results=wandb:ENTITY/PROJECT"
-        )
-    if not path.exists() and name.startswith(_WANDB):
+        table = _read_offline(Path(name.removeprefix(_OFFLINE)))
+    elif not path.exists() and name.startswith(_WANDB):
         table = _read_wandb(name.removeprefix(_WANDB), filters)
     elif not path.exists():
         raise InputError(f"{path}: no such file or folder")

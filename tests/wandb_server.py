@@ -79,8 +79,8 @@ class WandbServer:
         answer = getattr(self, f"on_{name}", None)
         if answer is None:
             self.unknown.append(f"{name}\n{query}\n{json.dumps(v)}")
-            return {}
-        return answer(v)
+            return {"errors": [{"message": f"unknown operation {name}"}]}
+        return {"data": answer(v)}
 
     def file_stream(self, project: str, run_id: str, body: dict[str, Any]) -> None:
         run = self.runs[project, run_id]
@@ -159,6 +159,18 @@ class WandbServer:
         files = [{"name": f, "uploadUrl": f"{self.url}/put/{v['run']}/{f}"} for f in v["files"]]
         run = self.runs[v["project"], v["run"]]
         return {"createRunFiles": {"runID": run["gid"], "uploadHeaders": [], "files": files}}
+
+    # Artifacts.
+
+    def on_ArtifactType(self, v: dict[str, Any]) -> dict[str, Any]:
+        found = self._artifact(v["name"])
+        return {"project": {"artifact": found and {"artifactType": {"name": found["type"]}}}}
+
+    def _artifact(self, name: str) -> dict[str, Any] | None:
+        """The newest committed version of `collection:alias`."""
+        collection, _, alias = name.split("/")[-1].partition(":")
+        found = [a for a in self.artifacts.values() if a["name"] == collection and alias in (*a["aliases"], "latest")]
+        return found[-1] if found else None
 
     # The public API.
 
@@ -249,7 +261,7 @@ class _Handler(BaseHTTPRequestHandler):
                 found = re.search(r"\b(?:query|mutation)\s+(\w+)", asked["query"])
                 name = found[1] if found else "unnamed"
                 state.requests.append(name)
-                answer: dict[str, Any] = {"data": state.graphql(name, asked["query"], asked.get("variables") or {})}
+                answer = state.graphql(name, asked["query"], asked.get("variables") or {})
             else:
                 state.requests.append(self.path)
                 stream = re.fullmatch(r"/files/[^/]+/([^/]+)/([^/]+)/file_stream", unquote(self.path))
