@@ -18,6 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
 
+from wandb_artifacts import Artifacts
+
 ENTITY = "tester"
 KEY = "k" * 40
 
@@ -27,13 +29,14 @@ def _nodes(items: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
     return {"edges": edges, "pageInfo": {"endCursor": str(len(items) - 1), "hasNextPage": False}, **more}
 
 
-class WandbServer:
+class WandbServer(Artifacts):
+    entity = ENTITY
+
     def __init__(self, key: str = KEY) -> None:
+        super().__init__()
         self.key = key
         self.runs: dict[tuple[str, str], dict[str, Any]] = {}
         self.files: dict[str, bytes] = {}  # by the path that they were put to
-        self.artifacts: dict[str, dict[str, Any]] = {}  # by id
-        self.charts: list[dict[str, Any]] = []
         self.sweep_jobs: list[dict[str, Any]] = []  # overrides that agents get, one dictionary a run
         self.requests: list[str] = []  # operation or path of everything that was asked
         self.unknown: list[str] = []  # operations that this server does not know: to be empty in a test
@@ -80,7 +83,10 @@ class WandbServer:
         if answer is None:
             self.unknown.append(f"{name}\n{query}\n{json.dumps(v)}")
             return {"errors": [{"message": f"unknown operation {name}"}]}
-        return {"data": answer(v)}
+        try:
+            return {"data": answer(v)}
+        except ValueError as error:
+            return {"errors": [{"message": str(error)}]}
 
     def file_stream(self, project: str, run_id: str, body: dict[str, Any]) -> None:
         run = self.runs[project, run_id]
@@ -160,21 +166,9 @@ class WandbServer:
         run = self.runs[v["project"], v["run"]]
         return {"createRunFiles": {"runID": run["gid"], "uploadHeaders": [], "files": files}}
 
-    # Artifacts.
-
-    def on_ArtifactType(self, v: dict[str, Any]) -> dict[str, Any]:
-        found = self._artifact(v["name"])
-        return {"project": {"artifact": found and {"artifactType": {"name": found["type"]}}}}
-
-    def _artifact(self, name: str) -> dict[str, Any] | None:
-        """The newest committed version of `collection:alias`."""
-        collection, _, alias = name.split("/")[-1].partition(":")
-        found = [a for a in self.artifacts.values() if a["name"] == collection and alias in (*a["aliases"], "latest")]
-        return found[-1] if found else None
-
     # The public API.
 
-    def _node(self, project: str, run: dict[str, Any]) -> dict[str, Any]:
+    def _run_node(self, project: str, run: dict[str, Any]) -> dict[str, Any]:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(run["heartbeat"]))
         return {
             "id": run["gid"], "name": run["id"], "displayName": run["display_name"], "state": run["state"],
@@ -192,7 +186,7 @@ class WandbServer:
         found = [run for (project, _), run in self.runs.items() if project == v["project"] and _matches(run, wanted)]
         first = int(v.get("cursor") or -1) + 1
         last = first + v["perPage"]
-        nodes = [self._node(v["project"], run) for run in found]
+        nodes = [self._run_node(v["project"], run) for run in found]
         edges = [{"node": node, "cursor": str(i)} for i, node in enumerate(nodes)][first:last]
         page = {"endCursor": edges[-1]["cursor"] if edges else None, "hasNextPage": last < len(nodes)}
         runs = {"edges": edges, "pageInfo": page}

@@ -32,6 +32,21 @@ class Tracker(Protocol):
         """Nothing comes after this."""
 
 
+class WandbOptions(Protocol):
+    """Where a W&B run goes and how long the service may take: `wandb.*` of the config."""
+
+    @property
+    def mode(self) -> str: ...
+    @property
+    def project(self) -> str: ...
+    @property
+    def entity(self) -> str | None: ...
+    @property
+    def init_timeout(self) -> float: ...
+    @property
+    def finish_timeout(self) -> float: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunFacts:
     """One run, as every tracker names it."""

@@ -12,13 +12,10 @@ import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from scaling.tracking.run import RunFacts
+from scaling.tracking.run import RunFacts, WandbOptions
 from scaling.tracking.service import GONE_FILE, LEAST_FREE, free_bytes, is_listening, quiet_environment
-
-if TYPE_CHECKING:
-    from scaling.config import WandbConfig
 
 ERRORS_OFFLINE = "logged offline from here on, nothing is lost"
 
@@ -49,7 +46,7 @@ def _first_line(error: BaseException) -> str:
 class WandbTracker:
     """A run of the client. In offline mode nothing is sent, no key is needed and no address is asked."""
 
-    def __init__(self, facts: RunFacts, options: WandbConfig) -> None:
+    def __init__(self, facts: RunFacts, options: WandbOptions) -> None:
         if free_bytes(facts.folder) < LEAST_FREE:
             raise OSError(f"less than {LEAST_FREE // 2**20} MB are free, and on a full disk W&B loses data silently")
         quiet_environment()
