@@ -15,7 +15,7 @@ import torch
 from scaling.cell_record import UNKNOWN, known_fields
 from scaling.checkpoint import Checkpoints, clear_checkpoints, stop_request
 from scaling.config import CellConfig
-from scaling.data import Splits, load_splits
+from scaling.data.splits import Splits, load_splits
 from scaling.init_from import BEST_FILE, WEIGHTS_FILE, weights_path
 from scaling.models import build_model, num_params, train_flops_per_example
 from scaling.models.published import named_weights
@@ -68,8 +68,7 @@ class Run:
             self._keep_if_best(point.step)
 
     def _keep_if_best(self, step: int) -> None:
-        images, labels = self.splits.val_images, self.splits.val_labels
-        val_error, _ = evaluate(self.model, self.splits, images, labels, precision=self.cell.precision)
+        val_error, _ = evaluate(self.model, self.splits, self.splits.val, precision=self.cell.precision)
         self.model.train()
         if not self.best or val_error < self.best["val_error"]:
             weights = {key: value.detach().cpu().clone() for key, value in self.model.state_dict().items()}
@@ -102,9 +101,9 @@ def _train_and_test(run: Run, checkpoints: Checkpoints) -> dict[str, Any]:
             checkpoints=checkpoints,
         )
     measure = functools.partial(evaluate, model, splits, precision=cell.precision)
-    train_error, _ = measure(splits.train_images, splits.train_labels)
-    val_error, _ = measure(splits.val_images, splits.val_labels)
-    test_error, test_loss = measure(splits.test_images, splits.test_labels)
+    train_error, _ = measure(splits.train)
+    val_error, _ = measure(splits.val)
+    test_error, test_loss = measure(splits.test)
     return dict(
         train_error=train_error,
         val_error=val_error,
@@ -149,14 +148,14 @@ def run_cell(cell: CellConfig) -> Record:
     with track(cell) as tracker:
         try:
             splits = load_splits(data, device)
-            channels = splits.train_images.shape[1]
+            channels = data.channels
             model = _build(cell, channels, device)
             flops = train_flops_per_example(model, image_size=data.image_size, channels=channels)
             fields |= dict(
                 num_params=num_params(model),
                 train_flops=flops * fields["seen_examples"],
-                val_examples=len(splits.val_labels),
-                test_examples=len(splits.test_labels),
+                val_examples=len(splits.val),
+                test_examples=len(splits.test),
             )
             run = Run(cell, model, splits, tracker)
             checkpoints = Checkpoints(cell.folder, cell.config_hash, seconds=cell.checkpoint_seconds, rest=run)

@@ -10,6 +10,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from scaling.data.strokes import StrokesConfig
 from scaling.model_config import ModelConfig
@@ -19,9 +20,12 @@ class ConfigError(ValueError):
     """A setting that cannot work; the message says in one line which, and what would."""
 
 
+LATER = ("test_share", "skip_unreadable")  # settings of DataConfig that the first records did not have
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    kind: str  # strokes, folder, cifar10
+    kind: str  # strokes, folder, or a published set of scaling/data/published.py
     name: str | None = None  # what the results call it; a folder's own name unless given
     root: str | None = None
     image_size: int = 32
@@ -35,6 +39,29 @@ class DataConfig:
     permute_seed: int = 0
     augment: str = "none"
     strokes: StrokesConfig = field(default_factory=StrokesConfig)
+    test_share: float = 0.2  # of the training pool, where there is no test set
+    skip_unreadable: bool = False  # leave damaged files out instead of refusing them
+    # From here on nothing affects a result.
+    stream: str = "auto"  # true: worker processes bring the images; false: they live on the device; auto: if they fit
+    loaders: int | None = None  # worker processes of a run that streams; null: as many as cores, 8 at most
+    cache: str | None = None  # folder of decoded images; null: SCALING_CACHE, else the user's cache folder
+    cache_gb: float = 32.0  # sets that are larger when decoded stay in their files
+
+    def identity(self) -> dict[str, Any]:
+        """What affects a result. Settings that came later count where they differ from their defaults, so that
+        results from before keep their hash."""
+        values = dataclasses.asdict(self)
+        drawn = self.kind == "strokes"
+        for key in ("root", "stream", "loaders", "cache", "cache_gb", *(("val_share",) if drawn else ("name",))):
+            del values[key]
+        if not drawn:
+            del values["strokes"], values["test_size"]
+        if self.locality == 1:  # then nothing is permuted, by whatever seed and patch
+            del values["permute_patch"], values["permute_seed"]
+        for key in LATER:
+            if values[key] == getattr(DataConfig, key):
+                del values[key]
+        return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,15 +143,8 @@ class CellConfig:
     @property
     def config_hash(self) -> str:
         """16 hex digits over everything that affects the result."""
-        data = dataclasses.asdict(self.data)
-        for key in ("root", "name") if self.data.kind != "strokes" else ("root", "val_share"):
-            del data[key]
-        if self.data.kind != "strokes":
-            del data["strokes"], data["test_size"]
-        if self.data.locality == 1:  # then nothing is permuted, by whatever seed and patch
-            del data["permute_patch"], data["permute_seed"]
         identity = {
-            "data": data | {"fingerprint": self.fingerprint},
+            "data": self.data.identity() | {"fingerprint": self.fingerprint},
             "model": self.model.identity(),
             "optim": dataclasses.asdict(self.optim),
             "steps": self.steps,

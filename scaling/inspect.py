@@ -82,7 +82,7 @@ def _vit_numbers(model: Any, cell: CellConfig, splits: Any, images: int) -> tupl
         arrays["position_similarity"] = similarity.astype(np.float32)
         numbers["positions"] = score and dataclasses.asdict(score)
 
-    shown = splits.test_images[:images]
+    shown, _ = next(splits.test.in_order(images))
     distances: list[np.ndarray] = []
     rollouts: list[np.ndarray] = []
     for start in range(0, len(shown), _BATCH):
@@ -120,13 +120,13 @@ def _inspect(cell: CellConfig, weights: Path, said: dict[str, Any], *, images: i
     """Inspects the weights of a cell's model over its test images; of a CNN only the first layer's filters are kept."""
     import torch
 
-    from scaling.data import load_splits
+    from scaling.data.splits import load_splits
     from scaling.models import build_model
     from scaling.models.vit import ViT
     from scaling.models.weights import WeightsError, load_weights, read_weights
 
     splits = load_splits(cell.data, torch.device("cpu"))
-    channels = splits.test_images.shape[1]
+    channels = cell.data.channels
     model = build_model(
         cell.model, image_size=cell.data.image_size, channels=channels, num_classes=cell.num_classes
     ).eval()

@@ -5,19 +5,16 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, WandbConfig
-from scaling.data.folder import DataError, folder_facts
-from scaling.data.strokes import VERSION as STROKES_VERSION
+from scaling.data.check import check_data
+from scaling.data.errors import DataError
 from scaling.init_from import InitError, check_start
 from scaling.model_config import ModelConfig, ModelError, check_model
-
-AUGMENTATIONS = ("none", "flip_crop")
 
 _T = TypeVar("_T")
 # What else to say of a group with a missing setting.
@@ -49,42 +46,6 @@ def _read(kind: type[_T], node: Any, where: str) -> _T:
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise ConfigError(message)
-
-
-def _check_data(data: DataConfig) -> tuple[DataConfig, int, str]:
-    """The data config with its name filled in, the number of classes and the fingerprint."""
-    _require(data.kind in ("strokes", "folder", "cifar10"), f"data.kind={data.kind} is not strokes, folder or cifar10")
-    _require(data.augment in AUGMENTATIONS, f"data.augment={data.augment} is not one of {', '.join(AUGMENTATIONS)}")
-    _require(0 <= data.locality <= 1, f"data.locality={data.locality} lies outside [0, 1]")
-    _require(data.image_size > 0, f"data.image_size={data.image_size} is not a size")
-    _require(data.subset_seed >= 0, f"data.subset_seed={data.subset_seed} is negative")
-    if data.locality < 1:
-        divides = data.permute_patch > 0 and data.image_size % data.permute_patch == 0
-        _require(divides, f"data.permute_patch={data.permute_patch} does not divide data.image_size={data.image_size}")
-    if data.kind == "strokes":
-        classes, available, fingerprint = data.strokes.num_classes, None, f"strokes-{STROKES_VERSION}"
-        _require(classes >= 2, f"data.strokes.num_classes={classes}: at least two are needed")
-        _require(data.channels == 1, f"data.channels={data.channels}: strokes are grey (1)")
-    elif data.kind == "folder":
-        _require(bool(data.root), "data=folder needs data.root=DIR with train/<class>/* and test/<class>/*")
-        try:
-            facts = folder_facts(str(data.root))
-        except DataError as error:
-            raise ConfigError(str(error)) from error
-        classes, fingerprint = len(facts.classes), facts.fingerprint
-        available = facts.train_examples - round(data.val_share * facts.train_examples)
-        data = dataclasses.replace(data, name=data.name or Path(str(data.root)).resolve().name)
-    else:
-        _require(data.image_size == 32, f"data.image_size={data.image_size}: CIFAR-10 is read at 32")
-        classes, fingerprint = 10, "cifar10-torchvision"
-        available = 50_000 - round(data.val_share * 50_000)
-    _require(bool(data.name), "data.name is empty")
-    n = data.train_size
-    _require(n >= classes, f"data.train_size={n} is below the number of classes ({classes})")
-    if available is not None:
-        kept = f"({data.val_share:.0%} of the training images are kept for validation)"
-        _require(n <= available, f"data.train_size={n} is more than the {available} images to train on {kept}")
-    return data, classes, fingerprint
 
 
 def _check_run(cell: CellConfig) -> None:
@@ -157,7 +118,10 @@ def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
     keys = {str(key) for key in config} - {"hydra"}
     groups: dict[str, Any] = {name: _read(kind, config.get(name), name) for name, kind in _GROUPS.items()}
     top = _read(_Top, OmegaConf.masked_copy(config, [k for k in keys if k not in _GROUPS]), "config")
-    data, classes, fingerprint = _check_data(groups["data"])
+    try:
+        data, classes, fingerprint = check_data(groups["data"])
+    except DataError as error:
+        raise ConfigError(str(error)) from error
     cell = CellConfig(
         **dataclasses.asdict(top) | {"trackers": tuple(top.trackers)},
         **groups | {"data": data},

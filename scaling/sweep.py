@@ -14,7 +14,8 @@ from pathlib import Path
 
 from scaling.cell_state import is_due, lacks_weights, recorded_status, tidy
 from scaling.config import CellConfig, ConfigError
-from scaling.data.folder import DataError
+from scaling.data.errors import DataError
+from scaling.data.prepare import prepare
 from scaling.lock import Busy, cell_lock
 from scaling.pool import Pool
 from scaling.progress import Progress
@@ -50,13 +51,12 @@ def _prepare(cells: Sequence[CellConfig]) -> None:
         check_tracking(cells)
     except TrackingError as error:
         raise ConfigError(str(error)) from error
-    for root in sorted({str(cell.data.root) for cell in cells if cell.data.kind == "cifar10"}):
-        from scaling.data.cifar import prepare_cifar10  # imports torchvision, which few sweeps need here
-
-        try:
-            prepare_cifar10(root)
-        except DataError as error:
-            raise ConfigError(str(error)) from error
+    try:
+        notes = prepare(cell.data for cell in cells)
+    except DataError as error:
+        raise ConfigError(str(error)) from error
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
     place = Path(cells[0].out) / cells[0].sweep
     try:
         with cell_lock(place):  # the sweep's own folder: only to see that files can be made and locked there

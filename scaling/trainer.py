@@ -19,7 +19,7 @@ from scaling.data.augment import augment
 if TYPE_CHECKING:
     from scaling.checkpoint import Checkpoints
     from scaling.config import OptimConfig
-    from scaling.data import Splits
+    from scaling.data.splits import ImageSet, Splits
 
 _NOT_DECAYED = ("cls_token", "pos_embed", "attn_pool.latent")
 _EVAL_BATCH = 1000
@@ -105,13 +105,15 @@ def train(
         Diverged: the mean loss of an interval is not finite.
         Stopped: the process was asked to stop, and `checkpoints` was given.
     """
-    device = splits.train_images.device
+    device = splits.train.labels.device
     order = torch.Generator().manual_seed(seed)
     draws = torch.Generator().manual_seed(seed + 1_000_003)
     optimizer = make_optimizer(model, config)
     smoothing, parameters = config.label_smoothing, list(model.parameters())
-    count, batch_size = len(splits.train_labels), config.batch_size
-    batches = index_batches(count, batch_size=batch_size, steps=steps, generator=order, device=device)
+    count, batch_size = len(splits.train), config.batch_size
+    indices = index_batches(
+        count, batch_size=batch_size, steps=steps, generator=order, device=splits.train.index_device
+    )
     numbers = uniform_batches(batch_size, steps=steps, generator=draws, device=device)
     every = max(1, steps // 50)
     loss_sum, since, first, before = torch.zeros((), device=device), 0, 0, 0.0
@@ -122,15 +124,16 @@ def train(
         since, first, before = saved["since"], saved["step"], saved["seconds"]
     model.train()
     start = time.perf_counter() - before
-    drawn = itertools.islice(zip(batches, numbers, strict=True), first, None)
-    for step, (index, uniform) in enumerate(drawn, first):
-        images = augment(splits.train_images[index], uniform, name=augmentation)
+    batches = splits.train.batches(itertools.islice(indices, first, None))
+    drawn = zip(batches, itertools.islice(numbers, first, None), strict=True)
+    for step, ((images, target), uniform) in enumerate(drawn, first):
+        images = augment(images, uniform, name=augmentation)
         lr = lr_at(step, steps=steps, warmup=config.warmup, lr=config.lr)
         for group in optimizer.param_groups:
             group["lr"] = lr
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             logits = model(splits.inputs(images))
-        loss = F.cross_entropy(logits.float(), splits.train_labels[index], label_smoothing=smoothing)
+        loss = F.cross_entropy(logits.float(), target, label_smoothing=smoothing)
         loss.backward()
         if config.grad_clip:
             nn.utils.clip_grad_norm_(parameters, config.grad_clip)
@@ -154,18 +157,16 @@ def train(
 
 
 @torch.inference_mode()
-def evaluate(
-    model: nn.Module, splits: Splits, images: torch.Tensor, labels: torch.Tensor, *, precision: str
-) -> tuple[float, float]:
+def evaluate(model: nn.Module, splits: Splits, images: ImageSet, *, precision: str) -> tuple[float, float]:
     """(error in [0, 1], mean cross-entropy in nats) over all images, without augmentation."""
     model.eval()
-    wrong = torch.zeros((), device=images.device)
-    loss = torch.zeros((), device=images.device)
-    for start in range(0, len(labels), _EVAL_BATCH):
-        batch, target = images[start : start + _EVAL_BATCH], labels[start : start + _EVAL_BATCH]
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
+    device = images.labels.device
+    wrong = torch.zeros((), device=device)
+    loss = torch.zeros((), device=device)
+    for batch, target in images.in_order(_EVAL_BATCH):
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             logits = model(splits.inputs(batch))
         logits = logits.float()
         wrong += (logits.argmax(1) != target).sum()
         loss += F.cross_entropy(logits, target, reduction="sum")
-    return wrong.item() / len(labels), loss.item() / len(labels)
+    return wrong.item() / len(images), loss.item() / len(images)

@@ -23,6 +23,12 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoded images go beside the test's other files, in this process and in those that it starts."""
+    monkeypatch.setenv("SCALING_CACHE", str(tmp_path / "decoded"))
+
+
 @pytest.fixture
 def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `python -m MODULE ARGUMENTS` in an empty folder, as a user would, with one thread."""

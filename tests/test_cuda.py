@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from scaling.data import load_splits
+from scaling.data.splits import load_splits
 from scaling.models import build_model
 from scaling.record import FILE_NAME, read_record
 from scaling.sweep import run_cells
@@ -31,7 +31,7 @@ def test_a_few_steps_on_cuda_are_those_on_the_cpu(make_cell: Callable, model: st
             network, splits, cell.optim, steps=20, seed=0, precision="fp32", augmentation=augmentation,
             report=lambda point, kept=reported: kept.append(point.train_loss),
         )  # fmt: skip
-        tests[name] = evaluate(network, splits, splits.test_images, splits.test_labels, precision="fp32")
+        tests[name] = evaluate(network, splits, splits.test, precision="fp32")
     assert losses["cuda"] == pytest.approx(losses["cpu"], rel=0.02)
     assert tests["cuda"] == pytest.approx(tests["cpu"], rel=0.05)
 

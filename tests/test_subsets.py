@@ -1,13 +1,14 @@
 """Subsets: nested, balanced, in proportion where classes are unequal, and the same on every machine."""
 
 import hashlib
+import os
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling.data.subsets import nested_order, split_validation, validation_size
+from scaling.data.subsets import carve, nested_order, validation_size
 
 
 def _pool(counts: list[int]) -> tuple[np.ndarray, list[str]]:
@@ -61,10 +62,22 @@ def test_order_is_pinned() -> None:
 
 def test_validation_is_apart_and_balanced() -> None:
     labels, keys = _pool([100] * 5)
-    train, val = split_validation(labels, keys, share=0.2)
+    train, val = carve(labels, keys, share=0.2, num_classes=5, salt="validation")
     assert not set(train) & set(val)
     assert len(val) == 100
     assert set(np.bincount(labels[val])) == {20}
+
+
+def test_what_is_taken_out_holds_every_class() -> None:
+    labels, keys = _pool([90, 2, 8])
+    left, out = carve(labels, keys, share=0.02, num_classes=3, salt="test")
+    assert np.bincount(labels[out]).tolist() == [1, 1, 1]
+    assert sorted([*left, *out]) == list(range(100))
+
+
+def test_names_that_are_no_utf8_have_a_place() -> None:
+    keys = [os.fsdecode(b"\xff%d.jpg" % i) for i in range(4)]
+    assert sorted(nested_order(np.array([0, 0, 1, 1]), keys, seed=0)) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(("n", "expected"), [(100, 40), (1000, 250), (100_000, 5000)])

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from scaling.config import OptimConfig
-from scaling.data import Splits
+from scaling.data.resident import ResidentImages
+from scaling.data.splits import Splits
 from scaling.trainer import CurvePoint, Diverged, evaluate, index_batches, lr_at, make_optimizer, train, uniform_batches
 
 CPU = torch.device("cpu")
@@ -18,7 +19,8 @@ def _splits(n: int = 40, pixels: torch.Tensor | None = None) -> Splits:
     labels = torch.arange(n) % 2
     images = (60 + 120 * labels[:, None, None, None] + torch.arange(16).view(1, 1, 4, 4)).to(torch.uint8)
     one = torch.ones(1, 1, 1, 1)
-    return Splits(images, labels, images, labels, images, labels, 0.5 * one, 0.25 * one, pixels)
+    data = ResidentImages(images, torch.arange(n), labels)
+    return Splits(data, data, data, 0.5 * one, 0.25 * one, pixels)
 
 
 def test_batches_are_full_and_go_through_every_image_before_any_comes_again() -> None:
@@ -81,7 +83,7 @@ def test_learns_what_is_easy_and_reports_what_it_saw() -> None:
     torch.manual_seed(0)
     model, points = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2)), []
     _train(model, 0.05, points)
-    error, loss = evaluate(model, _splits(), _splits().test_images, _splits().test_labels, precision="fp32")
+    error, loss = evaluate(model, _splits(), _splits().test, precision="fp32")
     assert error == 0.0
     assert loss < 0.1
     assert points[-1].step == 60
@@ -103,7 +105,7 @@ def test_evaluation_counts_errors_and_averages_the_loss() -> None:
             return torch.tensor([[2.0, 0.0]]).expand(len(images), -1)
 
     splits = _splits(n=30)
-    error, loss = evaluate(Fixed(), splits, splits.test_images, splits.test_labels, precision="fp32")
+    error, loss = evaluate(Fixed(), splits, splits.test, precision="fp32")
     assert error == 0.5
     assert loss == pytest.approx((math.log(1 + math.exp(-2)) + math.log(1 + math.exp(2))) / 2, rel=1e-5)
 
@@ -111,5 +113,5 @@ def test_evaluation_counts_errors_and_averages_the_loss() -> None:
 def test_inputs_are_normalised_then_permuted() -> None:
     order = torch.arange(16).flip(0)
     splits = _splits(n=2, pixels=order)
-    expected = (splits.train_images.float() / 255 - 0.5) / 0.25
-    assert torch.equal(splits.inputs(splits.train_images).flatten(2), expected.flatten(2).flip(2))
+    expected = (splits.train.pool.float() / 255 - 0.5) / 0.25
+    assert torch.equal(splits.inputs(splits.train.pool).flatten(2), expected.flatten(2).flip(2))

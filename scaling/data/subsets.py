@@ -9,7 +9,7 @@ import numpy as np
 
 
 def _rank(salt: str, key: str) -> bytes:
-    return hashlib.sha256(f"{salt}\0{key}".encode()).digest()
+    return hashlib.sha256(f"{salt}\0{key}".encode("utf-8", "surrogateescape")).digest()
 
 
 def nested_order(labels: np.ndarray, keys: Sequence[str], *, seed: int, salt: str = "subset") -> np.ndarray:
@@ -37,10 +37,18 @@ def nested_order(labels: np.ndarray, keys: Sequence[str], *, seed: int, salt: st
     return np.array([index for *_, index in sorted(places)], dtype=np.int64)
 
 
-def split_validation(labels: np.ndarray, keys: Sequence[str], *, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Splits a pool into (train, validation) indices. It depends on the names alone, so no run trains on it."""
-    order = nested_order(labels, keys, seed=0, salt="validation")
-    count = round(share * len(order))
+def carved(count: int, *, share: float, num_classes: int) -> int:
+    """How many images are taken out of `count` for validation or test: their share, and one of each class at least."""
+    return min(max(round(share * count), num_classes), count)
+
+
+def carve(
+    labels: np.ndarray, keys: Sequence[str], *, share: float, num_classes: int, salt: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Splits a pool into indices that stay and indices that are taken out. It depends on the names alone, so that
+    whatever is taken out no run trains on."""
+    order = nested_order(labels, keys, seed=0, salt=salt)
+    count = carved(len(order), share=share, num_classes=num_classes)
     return np.sort(order[count:]), np.sort(order[:count])
 
 

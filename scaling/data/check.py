@@ -1,0 +1,85 @@
+"""The data part of a config, held against what can be known without decoding: refused here, nothing has started."""
+
+from __future__ import annotations
+
+import dataclasses
+import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scaling.data.choose import examples_to_train_on
+from scaling.data.errors import DataError
+from scaling.data.folder import read_layout
+from scaling.data.place import cache_folder
+from scaling.data.published import PUBLISHED
+from scaling.data.strokes import VERSION as STROKES_VERSION
+
+if TYPE_CHECKING:
+    from scaling.config import DataConfig
+
+KINDS = ("strokes", "folder", *PUBLISHED)
+AUGMENTATIONS = ("none", "flip_crop")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise DataError(message)
+
+
+def _check_values(data: DataConfig) -> None:
+    _require(data.kind in KINDS, f"data.kind={data.kind} is not one of {', '.join(KINDS)}")
+    _require(data.augment in AUGMENTATIONS, f"data.augment={data.augment} is not one of {', '.join(AUGMENTATIONS)}")
+    _require(0 <= data.locality <= 1, f"data.locality={data.locality} lies outside [0, 1]")
+    _require(data.image_size > 0, f"data.image_size={data.image_size} is not a size")
+    _require(data.subset_seed >= 0, f"data.subset_seed={data.subset_seed} is negative")
+    _require(data.channels in (1, 3), f"data.channels={data.channels} is neither 3 (RGB) nor 1 (grey)")
+    for key in ("val_share", "test_share"):
+        share = getattr(data, key)
+        _require(0 < share < 1, f"data.{key}={share} is not a share between 0 and 1")
+    _require(data.cache_gb >= 0, f"data.cache_gb={data.cache_gb} is negative")
+    _require(data.loaders is None or data.loaders >= 0, f"data.loaders={data.loaders} is negative")
+    streams = ("auto", "true", "false")
+    _require(data.stream in streams, f"data.stream={data.stream} is not one of {', '.join(streams)}")
+    if data.locality < 1:
+        divides = data.permute_patch > 0 and data.image_size % data.permute_patch == 0
+        _require(divides, f"data.permute_patch={data.permute_patch} does not divide data.image_size={data.image_size}")
+
+
+def _folder_name(root: str) -> str:
+    return unicodedata.normalize("NFC", Path(root).resolve().name)
+
+
+def check_data(data: DataConfig) -> tuple[DataConfig, int, str]:
+    """The data config with its name filled in, the number of classes and the fingerprint.
+
+    Raises:
+        DataError: a value is wrong, or the data cannot be what it asks for.
+    """
+    data = dataclasses.replace(data, stream=data.stream.lower())
+    _check_values(data)
+    n, available = data.train_size, None
+    if data.kind == "strokes":
+        classes, fingerprint = data.strokes.num_classes, f"strokes-{STROKES_VERSION}"
+        _require(classes >= 2, f"data.strokes.num_classes={classes}: at least two are needed")
+        _require(data.channels == 1, f"data.channels={data.channels}: strokes are grey (1)")
+    else:
+        _require(bool(data.root), f"data={data.kind} needs data.root=DIR")
+        if data.kind == "folder":
+            layout = read_layout(str(data.root), cache_folder(data.cache))
+            classes, fingerprint, sizes = len(layout.catalogue.classes), layout.fingerprint, layout.catalogue.sizes
+            data = dataclasses.replace(data, name=data.name or _folder_name(str(data.root)))
+        else:
+            about = PUBLISHED[data.kind]
+            classes, fingerprint = about.num_classes, f"{data.kind}-torchvision"
+            sizes = {"train": about.train_examples, "val": 0, "test": 1}
+        available = examples_to_train_on(
+            sizes, num_classes=classes, val_share=data.val_share, test_share=data.test_share
+        )
+    _require(bool(data.name), "data.name is empty")
+    _require(n >= classes, f"data.train_size={n} is below the number of classes ({classes})")
+    if available is not None:
+        parts = [f"{data.val_share:.0%} for validation"] if not sizes["val"] else []
+        parts += [f"{data.test_share:.0%} for the test"] if not sizes["test"] else []
+        kept = f" ({' and '.join(parts)} are kept apart)" if parts else ""
+        _require(n <= available, f"data.train_size={n} is more than the {available} images to train on{kept}")
+    return data, classes, fingerprint

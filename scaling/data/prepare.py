@@ -1,0 +1,93 @@
+"""Before the first run of a sweep: data are downloaded, decoded into the cache and counted, or refused in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scaling.data.cache import alone
+from scaling.data.catalogue import some
+from scaling.data.choose import choose
+from scaling.data.errors import DataError
+from scaling.data.folder import read_layout
+from scaling.data.place import cache_folder
+from scaling.data.published import PUBLISHED, prepare_published
+from scaling.data.source import open_images
+
+if TYPE_CHECKING:
+    from scaling.config import DataConfig
+    from scaling.data.cache import Decoded
+
+
+def _make_ready(config: DataConfig) -> None:
+    """Downloads or unpacks a published set, once if several processes want it."""
+    folder = cache_folder(config.cache)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = folder / f".{config.kind}.lock"
+        lock.touch()
+    except OSError:
+        prepare_published(config.kind, str(config.root))
+        return
+    with alone(lock):
+        prepare_published(config.kind, str(config.root))
+
+
+def _named(decoded: Decoded) -> list[str]:
+    """The unreadable files with their reasons."""
+    catalogue = decoded.catalogue
+    names = [catalogue.paths[row] if catalogue.paths else catalogue.keys[row] for row in decoded.unreadable]
+    return [f"{name} ({reason})" for name, reason in zip(names, decoded.unreadable.values(), strict=True)]
+
+
+def _check(config: DataConfig, decoded: Decoded) -> list[str]:
+    where, rows = str(config.root), len(decoded.catalogue.labels)
+    notes = [decoded.note] if decoded.note else []
+    if decoded.unreadable:
+        found = f"{len(decoded.unreadable):,} of {rows:,} images in {where} cannot be read"
+        if not config.skip_unreadable:
+            advice = "repair or remove them, or leave them out with data.skip_unreadable=true"
+            raise DataError(f"{found}: {some(_named(decoded), at_most=5)}; {advice}")
+        notes.append(f"{found} and are left out: {some(_named(decoded), at_most=20)}")
+    if config.kind == "folder":
+        ignored = read_layout(where, cache_folder(config.cache)).ignored
+        if ignored:
+            kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(ignored.items()))
+            notes.append(f"files in {where} that are not taken for images: {kinds}")
+    elif len(decoded.catalogue.classes) != PUBLISHED[config.kind].num_classes:
+        about, count = PUBLISHED[config.kind], len(decoded.catalogue.classes)
+        raise DataError(f"{where} has {count} classes, {about.title} has {about.num_classes}; use data=folder")
+    return notes
+
+
+def prepare(configs: Iterable[DataConfig]) -> list[str]:
+    """Makes the data of all runs ready, and returns what a user should know about them, one line each.
+
+    Raises:
+        DataError: data are missing, damaged or too few; nothing has been trained.
+    """
+    notes: dict[str, None] = {}
+    seen: dict[tuple[object, ...], int] = {}
+    for config in configs:
+        if config.kind == "strokes":
+            continue
+        one = (config.kind, config.root, config.image_size, config.channels, config.cache, config.skip_unreadable)
+        if one not in seen:
+            if config.kind != "folder":
+                _make_ready(config)
+            # Only whether everything can be read: the runs decode for themselves what the cache cannot hold.
+            decoded = open_images(config, in_memory=False)
+            notes |= dict.fromkeys(_check(config, decoded))
+            seen[one] = 0
+        key = (*one, config.val_share, config.test_share)
+        if key not in seen:
+            decoded = open_images(config, in_memory=False)
+            shares = dict(val_share=config.val_share, test_share=config.test_share)
+            seen[key] = len(choose(decoded.catalogue, set(decoded.unreadable), subset_seed=0, **shares).train)
+        if config.train_size > seen[key]:
+            raise DataError(
+                f"data.train_size={config.train_size} is more than the {seen[key]:,} images to train on in "
+                f"{Path(str(config.root))}"
+            )
+    return list(notes)

@@ -1,0 +1,167 @@
+"""From a data config to one run's splits on its device: drawn strokes, a user's folder, or a published data set."""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from scaling.data import strokes
+from scaling.data.choose import Chosen, choose
+from scaling.data.permute import locality_permutation
+from scaling.data.pixels import RowFacts
+from scaling.data.resident import ResidentImages
+from scaling.data.source import with_whole_rows
+from scaling.data.stream import StreamedImages, read_rows
+from scaling.data.subsets import validation_size
+
+if TYPE_CHECKING:
+    from scaling.config import DataConfig
+    from scaling.data.cache import Decoded
+
+ImageSet = ResidentImages | StreamedImages
+_SHARE = 0.5  # of a device's free memory that images may take
+
+
+@dataclass(frozen=True)
+class Splits:
+    """One run's data and what makes images inputs.
+
+    `mean` and `std` (per channel, in [0, 1]) are those of the training subset: the only images a user with n has.
+    `pixels` is the locality permutation (size * size,), or None where nothing moves.
+    """
+
+    train: ImageSet
+    val: ImageSet
+    test: ImageSet
+    mean: torch.Tensor
+    std: torch.Tensor
+    pixels: torch.Tensor | None
+
+    def inputs(self, images: torch.Tensor) -> torch.Tensor:
+        """Normalised float32 inputs, permuted: the last step for train and test alike, after any augmentation."""
+        x = (images.float() / 255 - self.mean) / self.std
+        return x if self.pixels is None else x.flatten(2)[:, :, self.pixels].view_as(x)
+
+
+def mean_and_std(sums: np.ndarray, *, pixels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of each channel, in [0, 1], exact whatever the order of the images.
+
+    Args:
+        sums: int64 (n, channels, 2) of each image's values and their squares.
+        pixels: of one image.
+    """
+    total, squares = sums.sum(0).T.astype(np.float64) / (len(sums) * pixels)
+    std = np.sqrt(np.maximum(squares - total**2, 0))
+    return total / 255, np.maximum(std / 255, 1e-6)  # a channel without variation stays what it is
+
+
+# The keys below leave out train_size, locality and the model: what one run loaded serves the next ones.
+@functools.lru_cache(maxsize=6)
+def _stroke_pool(
+    config: strokes.StrokesConfig, image_size: int, stream: int, count: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+    """Images and labels of a stream on the device, and the sums of each image."""
+    images, labels = strokes.draw(config, image_size=image_size, stream=stream, count=count)
+    on_device = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
+    return *on_device, RowFacts.of(images).sums
+
+
+def _round_up(count: int) -> int:
+    """The power of two above, so that a growing train_size redraws the pool a few times at most."""
+    return 1 << max(10, (count - 1).bit_length())
+
+
+def _load_strokes(config: DataConfig, device: torch.device) -> tuple[ImageSet, ImageSet, ImageSet, np.ndarray]:
+    classes, n = config.strokes.num_classes, config.train_size
+    val = validation_size(n, num_classes=classes, available=n * classes)
+
+    def images(stream: int, drawn: int, count: int) -> tuple[ResidentImages, np.ndarray]:
+        pool, labels, sums = _stroke_pool(config.strokes, config.image_size, stream, drawn, device)
+        rows = torch.arange(count, device=device)
+        return ResidentImages(pool, rows, labels[:count]), sums[:count]
+
+    # Streams 0 and 1 are test and validation; each subset_seed has a stream of its own.
+    train, sums = images(2 + config.subset_seed, _round_up(n), n)
+    return train, images(1, _round_up(val), val)[0], images(0, config.test_size, config.test_size)[0], sums
+
+
+@functools.lru_cache(maxsize=8)
+def _chosen(decoded: Decoded, subset_seed: int, val_share: float, test_share: float) -> Chosen:
+    unreadable = set(decoded.unreadable)
+    return choose(decoded.catalogue, unreadable, subset_seed=subset_seed, val_share=val_share, test_share=test_share)
+
+
+@functools.lru_cache(maxsize=2)
+def _device_pool(decoded: Decoded, device: torch.device, stream: str) -> torch.Tensor | None:
+    """The whole set on the device, where it fits; on the CPU that is the cache's own pages, which processes share."""
+    if decoded.images is None or _streams(stream, decoded.images.nbytes, device):
+        return None
+    return torch.from_numpy(np.asarray(decoded.images)).to(device)
+
+
+def room(device: torch.device) -> float:
+    """Bytes that images may take on a device."""
+    if device.type == "cuda":
+        return _SHARE * torch.cuda.mem_get_info(device)[0]
+    if not hasattr(os, "sysconf"):
+        return 4e9
+    return _SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _streams(stream: str, size: int, device: torch.device) -> bool:
+    return size > room(device) if stream == "auto" else stream == "true"
+
+
+def _load_images(config: DataConfig, device: torch.device) -> tuple[ImageSet, ImageSet, ImageSet, np.ndarray]:
+    def chosen_rows(decoded: Decoded) -> list[np.ndarray]:
+        rows = _chosen(decoded, config.subset_seed, config.val_share, config.test_share)
+        val = validation_size(config.train_size, num_classes=len(decoded.catalogue.classes), available=len(rows.val))
+        return [rows.train[: config.train_size], rows.val[:val], rows.test]
+
+    decoded = with_whole_rows(config, lambda decoded: np.concatenate(chosen_rows(decoded)))
+    parts = chosen_rows(decoded)
+    needed = sum(map(len, parts)) * int(np.prod(decoded.square.shape))
+    pool = _device_pool(decoded, device, config.stream)
+    streams = pool is None and _streams(config.stream, needed, device)
+
+    def image_set(rows: np.ndarray) -> ImageSet:
+        labels = torch.from_numpy(decoded.catalogue.labels[rows]).to(device)
+        if pool is not None:
+            return ResidentImages(pool, torch.from_numpy(rows).to(device), labels)
+        if streams:
+            return StreamedImages(decoded, rows, labels, config.loaders)
+        own = torch.from_numpy(read_rows(decoded, rows)).to(device)  # the whole set does not fit, this run's part does
+        return ResidentImages(own, torch.arange(len(rows), device=device), labels)
+
+    train, val, test = map(image_set, parts)
+    return train, val, test, decoded.facts.sums[parts[0]]
+
+
+def load_splits(config: DataConfig, device: torch.device) -> Splits:
+    """One run's splits on `device`.
+
+    Raises:
+        DataError: the images are not there or no longer what they were.
+    """
+    load = _load_strokes if config.kind == "strokes" else _load_images
+    train, val, test, sums = load(config, device)
+    mean, std = mean_and_std(sums, pixels=config.image_size**2)
+    pixels = None
+    if config.locality < 1:
+        index, _, _ = locality_permutation(
+            image_size=config.image_size,
+            patch_size=config.permute_patch,
+            locality=config.locality,
+            seed=config.permute_seed,
+        )
+        pixels = torch.from_numpy(index).to(device)
+
+    def per_channel(values: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(values.astype(np.float32)).view(1, -1, 1, 1).to(device)
+
+    return Splits(train, val, test, per_channel(mean), per_channel(std), pixels)
