@@ -1,4 +1,4 @@
-"""The cache of decoded images: made once, whole or not at all, made again when damaged, done without when impossible."""
+"""The cache of decoded images: made once, whole or not at all, again when damaged, done without where impossible."""
 
 import multiprocessing
 import os
@@ -270,6 +270,8 @@ def test_sets_above_the_limit_stay_in_their_files(tmp_path: Path, paths: tuple, 
         assert found.images is None
         assert found.unreadable == {1: "an empty file"}
     assert len(once) == 6
+    assert _open(tmp_path / "cache", paths).images is not None  # with a higher limit they are kept
+    assert _open(tmp_path / "cache", paths, limit=10).images is not None  # and used, since they are there
 
 
 def test_many_files_are_decoded_side_by_side_to_the_same_pixels(

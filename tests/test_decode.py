@@ -153,7 +153,13 @@ def _broken(kind: str, saved: Callable, tmp_path: Path) -> str:
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
-    [("cut", "truncated"), ("cut_png", r"\w"), ("text", "not an image"), ("nothing", "an empty file"), ("gone", "No such")],
+    [
+        ("cut", "truncated"),
+        ("cut_png", r"\w"),
+        ("text", "not an image"),
+        ("nothing", "an empty file"),
+        ("gone", "No such"),
+    ],
 )
 def test_what_is_no_image_is_refused_with_its_reason(saved: Callable, tmp_path: Path, kind: str, reason: str) -> None:
     with pytest.raises(UnreadableImage, match=reason) as error:

@@ -80,20 +80,21 @@ def test_a_diverged_cell_is_kept_and_run_again_only_when_asked(make_cell: Callab
 def test_a_cell_that_kills_its_process_costs_that_cell_alone(
     make_cell: Callable, image_folder: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first cell's data loader ends the worker as a segfault would; the second cell still finishes."""
+    """The first cell's images end the worker as a segfault would; the second cell, of strokes, still finishes."""
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(
         "import os, sys\n"
         "class Finder:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'torchvision.datasets': os._exit(42)\n"
+        "        if name == 'PIL.ImageOps': os._exit(42)\n"
         "sys.meta_path.insert(0, Finder())\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]))
     root = image_folder({"train": {"a": 30, "b": 30}, "test": {"a": 9, "b": 9}})
     doomed = make_cell("data=folder", f"data.root={root}", "model=resnet8", *SMALL[:1], "data.train_size=40",
-                       "budget.steps=200", f"out={tmp_path}", "device=cpu", "wandb=disabled", "workers=1")  # fmt: skip
+                       "budget.steps=200", f"out={tmp_path}", "device=cpu", "wandb=disabled", "workers=1",
+                       f"data.cache={site}/sitecustomize.py/none")  # fmt: skip
     fine = make_cell(*SMALL, "model=resnet8", f"out={tmp_path}")
     outcome = run_cells([doomed, fine])
     assert outcome.failures == {doomed.cell_name: "failed: its process ended without a word (exit code 42)"}
@@ -102,7 +103,11 @@ def test_a_cell_that_kills_its_process_costs_that_cell_alone(
     assert read_record(doomed.folder / FILE_NAME).error_text == "its process ended without a word (exit code 42)"
 
 
-def test_a_failed_cell_is_recorded_with_its_text(make_cell: Callable, image_folder: Callable, tmp_path: Path) -> None:
+def test_a_failed_cell_is_recorded_with_its_text(
+    make_cell: Callable, image_folder: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image that is damaged after the start, as far as the start knows."""
+    monkeypatch.setattr("scaling.sweep.prepare", lambda configs: [])
     root = image_folder({"train": {"a": 20, "b": 20}, "test": {"a": 5, "b": 5}})
     (root / "train" / "a" / "000.png").write_bytes(b"torn")
     cell = make_cell("data=folder", f"data.root={root}", "model=resnet8", *SMALL[:1], "data.train_size=20",

@@ -222,7 +222,9 @@ def open_decoded(
     """
     size = rows * int(np.prod(square.shape))
     place = folder / entry_name(content, square)
-    keep = size <= limit or paths is None
+    keep = size <= limit or paths is None or place.is_dir()
+    if not keep:
+        place = folder / f"{place.name}-files"
     try:
         return _open_or_make(place, square, load, paths, keep)
     except OSError as error:

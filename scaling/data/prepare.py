@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.data.cache import alone
-from scaling.data.catalogue import some
 from scaling.data.choose import choose
 from scaling.data.errors import DataError
 from scaling.data.folder import read_layout
 from scaling.data.place import cache_folder
 from scaling.data.published import PUBLISHED, prepare_published
-from scaling.data.source import open_images
+from scaling.data.source import open_images, refuse_unreadable, unreadable_text
 
 if TYPE_CHECKING:
     from scaling.config import DataConfig
@@ -34,22 +33,11 @@ def _make_ready(config: DataConfig) -> None:
         prepare_published(config.kind, str(config.root))
 
 
-def _named(decoded: Decoded) -> list[str]:
-    """The unreadable files with their reasons."""
-    catalogue = decoded.catalogue
-    names = [catalogue.paths[row] if catalogue.paths else catalogue.keys[row] for row in decoded.unreadable]
-    return [f"{name} ({reason})" for name, reason in zip(names, decoded.unreadable.values(), strict=True)]
-
-
 def _check(config: DataConfig, decoded: Decoded) -> list[str]:
-    where, rows = str(config.root), len(decoded.catalogue.labels)
+    where = str(config.root)
     notes = [decoded.note] if decoded.note else []
     if decoded.unreadable:
-        found = f"{len(decoded.unreadable):,} of {rows:,} images in {where} cannot be read"
-        if not config.skip_unreadable:
-            advice = "repair or remove them, or leave them out with data.skip_unreadable=true"
-            raise DataError(f"{found}: {some(_named(decoded), at_most=5)}; {advice}")
-        notes.append(f"{found} and are left out: {some(_named(decoded), at_most=20)}")
+        notes.append(unreadable_text(config, decoded, at_most=20) + "; they are left out")
     if config.kind == "folder":
         ignored = read_layout(where, cache_folder(config.cache)).ignored
         if ignored:
@@ -78,6 +66,7 @@ def prepare(configs: Iterable[DataConfig]) -> list[str]:
                 _make_ready(config)
             # Only whether everything can be read: the runs decode for themselves what the cache cannot hold.
             decoded = open_images(config, in_memory=False)
+            refuse_unreadable(config, decoded)
             notes |= dict.fromkeys(_check(config, decoded))
             seen[one] = 0
         key = (*one, config.val_share, config.test_share)

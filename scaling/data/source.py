@@ -14,7 +14,7 @@ import numpy as np
 
 from scaling.data import published
 from scaling.data.cache import Damaged, Decoded, Loader, discard, open_decoded
-from scaling.data.catalogue import Catalogue
+from scaling.data.catalogue import Catalogue, some
 from scaling.data.errors import DataError
 from scaling.data.fingerprint import content_hashes
 from scaling.data.folder import read_layout
@@ -121,6 +121,23 @@ def with_whole_rows(config: DataConfig, rows_of: Callable[[Decoded], np.ndarray]
             discard(decoded.place, str(error))
             _open.cache_clear()
     raise DataError(f"{decoded.place} is damaged again as soon as it is written; data.cache=DIR names another place")
+
+
+def unreadable_text(config: DataConfig, decoded: Decoded, *, at_most: int) -> str:
+    """How many files cannot be read, with the first few by name and reason."""
+    catalogue, count = decoded.catalogue, len(decoded.unreadable)
+    names = catalogue.paths or catalogue.keys
+    listed = some([f"{names[row]} ({reason})" for row, reason in decoded.unreadable.items()], at_most=at_most)
+    return f"{count:,} of {len(catalogue.labels):,} images in {config.root} cannot be read: {listed}"
+
+
+def refuse_unreadable(config: DataConfig, decoded: Decoded) -> None:
+    """Raises:
+    DataError: files cannot be read, and the config does not say that they are to be left out.
+    """
+    if decoded.unreadable and not config.skip_unreadable:
+        found = unreadable_text(config, decoded, at_most=5)
+        raise DataError(f"{found}; repair or remove them, or leave them out with data.skip_unreadable=true")
 
 
 def forget() -> None:

@@ -15,7 +15,7 @@ from scaling.data.choose import Chosen, choose
 from scaling.data.permute import locality_permutation
 from scaling.data.pixels import RowFacts
 from scaling.data.resident import ResidentImages
-from scaling.data.source import with_whole_rows
+from scaling.data.source import refuse_unreadable, with_whole_rows
 from scaling.data.stream import StreamedImages, read_rows
 from scaling.data.subsets import validation_size
 
@@ -124,6 +124,7 @@ def _load_images(config: DataConfig, device: torch.device) -> tuple[ImageSet, Im
         return [rows.train[: config.train_size], rows.val[:val], rows.test]
 
     decoded = with_whole_rows(config, lambda decoded: np.concatenate(chosen_rows(decoded)))
+    refuse_unreadable(config, decoded)
     parts = chosen_rows(decoded)
     needed = sum(map(len, parts)) * int(np.prod(decoded.square.shape))
     pool = _device_pool(decoded, device, config.stream)
