@@ -150,6 +150,40 @@ def test_a_full_disk_is_said_before_the_start(tmp_path: Path, monkeypatch: pytes
         check_folder(tmp_path / "runs", runs=400)
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with 1 MB, where this machine lets tests mount one."""
+    place = tmp_path / "small disk"
+    place.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True)
+    if made.returncode:
+        pytest.skip("no right to mount a file system")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_and_one_that_cannot_be_written(small_disk: Path, command: Callable) -> None:
+    words = [*SMALL, f"out='{small_disk}/runs'"]
+    full = command("scaling.train", *words)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    read_only = command("scaling.train", *words)
+    assert (full.returncode, read_only.returncode) == (2, 2)
+    need = f"error: 1 MB are free at {small_disk}, and 20 MB are needed to log 1 runs: make room"
+    assert full.stderr.startswith(need)
+    assert read_only.stderr == f"error: {small_disk} cannot be written to; choose another out=\n"
+    assert full.stderr.count("\n") == 1
+    assert list(small_disk.iterdir()) == []
+
+
+def test_a_disk_that_is_full_at_the_end_of_a_run_is_said(small_disk: Path, logged: Callable) -> None:
+    """Room enough as the run begins, none when it ends: the client is silent about it, so we are not."""
+    subprocess.run(["mount", "-o", "remount,size=30m", str(small_disk)], check=True)
+    found, errors = logged("wandb=offline", f"out='{small_disk}'", fill=small_disk / "fill")
+    assert found["wandb"]
+    [line] = errors.splitlines()
+    assert "no longer logged to W&B (less than 20 MB are free: its W&B files may be incomplete)" in line
+
+
 def test_closing_lines_quote_what_the_shell_would_split(make_cell: Callable, tmp_path: Path) -> None:
     cell = make_cell(f"out='{tmp_path}/a b'", "wandb=offline", "sweep=mine")
     [line] = closing_lines(cell)
@@ -178,9 +212,12 @@ cell = pickle.load(open("cell.pickle", "rb"))
 point = dict(step=1, seen_examples=32, train_loss=0.5, lr=0.1, seconds=0.25)
 for attempt in range(int(sys.argv[1])):
     status = "failed" if attempt == 0 else "finished"
+    fill = sys.argv[2]
     with track(cell) as tracker:
         tracker.log(point)
         tracker.log(point | dict(step=2, seen_examples=64))
+        if fill:
+            open(fill, "wb").write(bytes(25 * 2**20))
         tracker.summarize(dict(status=status, lr=0.3, overrides=["a b"], error_text=None))
 print(json.dumps(dict(wandb="wandb" in sys.modules, id=cell.config_hash)))
 """
@@ -188,10 +225,10 @@ print(json.dumps(dict(wandb="wandb" in sys.modules, id=cell.config_hash)))
 
 @pytest.fixture
 def logged(tmp_path: Path, make_cell: Callable) -> Callable[..., tuple[dict[str, Any], str]]:
-    def run(*words: str, attempts: int = 1, **variables: str) -> tuple[dict[str, Any], str]:
+    def run(*words: str, attempts: int = 1, fill: Path | str = "", **variables: str) -> tuple[dict[str, Any], str]:
         (tmp_path / "cell.pickle").write_bytes(pickle.dumps(make_cell(*words)))
         environment = _environment(tmp_path) | {"PYTHONPATH": str(Path(__file__).parent.parent)} | variables
-        line = [sys.executable, "-c", SCRIPT, str(attempts)]
+        line = [sys.executable, "-c", SCRIPT, str(attempts), str(fill)]
         done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1]), done.stderr

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from wandb_artifacts import Artifacts
+from wandb_sweeps import Sweeps
 
 ENTITY = "tester"
 KEY = "k" * 40
@@ -29,15 +30,15 @@ def _nodes(items: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
     return {"edges": edges, "pageInfo": {"endCursor": str(len(items) - 1), "hasNextPage": False}, **more}
 
 
-class WandbServer(Artifacts):
+class WandbServer(Artifacts, Sweeps):
     entity = ENTITY
 
     def __init__(self, key: str = KEY) -> None:
-        super().__init__()
+        Artifacts.__init__(self)
+        Sweeps.__init__(self)
         self.key = key
         self.runs: dict[tuple[str, str], dict[str, Any]] = {}
         self.files: dict[str, bytes] = {}  # by the path that they were put to
-        self.sweep_jobs: list[dict[str, Any]] = []  # overrides that agents get, one dictionary a run
         self.requests: list[str] = []  # operation or path of everything that was asked
         self.unknown: list[str] = []  # operations that this server does not know: to be empty in a test
         self.dies_when: Callable[[WandbServer], bool] = lambda server: False  # asked before every answer

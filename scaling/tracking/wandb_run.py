@@ -17,7 +17,8 @@ from typing import Any
 from scaling.tracking.run import RunFacts, WandbOptions
 from scaling.tracking.service import GONE_FILE, LEAST_FREE, free_bytes, is_listening, quiet_environment
 
-ERRORS_OFFLINE = "logged offline from here on, nothing is lost"
+# Listing the installed packages takes the client four fifths of a run's start: tiny runs do it once in a process.
+_listed = False
 
 
 def under_agent() -> bool:
@@ -31,7 +32,10 @@ def note_gone(folder: Path, reason: str, undelivered: str | None = None) -> None
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("x"):
-            print(f"warning: the W&B service went away ({reason}); {ERRORS_OFFLINE}", file=sys.stderr)
+            print(
+                f"warning: the W&B service went away ({reason}); logged offline from here on, nothing is lost",
+                file=sys.stderr,
+            )
     except FileExistsError:
         pass
     if undelivered:
@@ -73,6 +77,7 @@ class WandbTracker:
     def _init(self, mode: str) -> Any:
         import wandb
 
+        global _listed
         facts, options = self._facts, self._options
         facts.folder.mkdir(parents=True, exist_ok=True)
         settings = wandb.Settings(
@@ -80,10 +85,12 @@ class WandbTracker:
             silent=True,
             disable_git=True,
             x_disable_stats=facts.tiny,  # system metrics
+            x_save_requirements=not (facts.tiny and _listed),
             init_timeout=options.init_timeout,
             finish_timeout=options.finish_timeout,
             finish_timeout_raises=True,
         )
+        _listed = True
         arguments: dict[str, Any] = dict(
             dir=str(facts.folder),
             name=facts.name,
