@@ -6,6 +6,7 @@ there is no command, and the words have to do.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,10 +55,11 @@ def results_out(paths: Sequence[Path], sweep: Any) -> str | None:
     return None
 
 
-def _quoted(text: str) -> str:
-    """A value in the grammar of Hydra's overrides."""
-    plain = all(c.isalnum() or c in "_./-" for c in text) and text
-    return text if plain else "'" + text.replace("'", "\\'") + "'"
+def quoted(text: str) -> str:
+    """A value in the grammar of Hydra's overrides: inside quotes a backslash is literal unless it precedes a quote."""
+    if re.fullmatch(r"[A-Za-z_/][\w./-]*", text):
+        return text
+    return "'" + re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), text) + "'"
 
 
 def command(row: Mapping[str, Any], cells: Cells, *, out: str | None = None) -> str | None:
@@ -73,7 +75,8 @@ def command(row: Mapping[str, Any], cells: Cells, *, out: str | None = None) -> 
     if cells.rates:
         values["optim.lr"] = ",".join(f"{r:.4g}" for r in cells.rates)
     if out is not None:
-        values["out"] = _quoted(out)
+        values["out"] = quoted(out)
     several = max(len(cells.sizes), len(cells.seeds), len(cells.rates)) > 1
-    words = [*(f"{k}={v}" for k, v in values.items()), *cells.extra]
+    values |= dict(word.split("=", 1) for word in cells.extra)
+    words = [f"{k}={v}" for k, v in values.items()]
     return shlex.join(["python", "-m", "scaling.train", *(["-m"] if several else []), *words])

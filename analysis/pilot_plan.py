@@ -1,0 +1,196 @@
+"""What a folder holds, measured rates and a time limit in, the pilot's design out, or the reason why none is honest.
+
+Honest means: five sizes or more over a factor of five or more, a learning-rate grid for both families, and steps
+enough to fit the training images. In a pilot on CIFAR-10 at 16 pixels 40 passes over 1,280 images fitted them without
+augmentation (train error 0), and 128 passes with it were what the CNN needed for half of its test error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+BATCH = 64
+EXPONENT = 0.75  # of the budget rule: between equal steps (0) and equal passes (1)
+FEWEST = 20  # images at the smallest size
+FACTOR = 5.0  # between the largest and the smallest size, at least
+COUNT = 5  # sizes; the audit's least
+MIN_STEPS = 600  # at the largest size
+GRID = 4.0  # between neighbouring rates: more than one seed's noise
+MAX_SEEDS = 5
+SLACK = 1.15  # times the time that the rates promise
+COARSEST = 16  # pixels: below it little is left of most pictures
+SIDES = {8: 2, 12: 3, 16: 4, 24: 4, 32: 4, 48: 6, 64: 8, 96: 12, 128: 16}  # image size -> patch size
+RECIPES = (("flip_crop", 128.0), ("none", 40.0))  # augmentation, passes at the largest size
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A ViT and a CNN of comparable arithmetic; `limit`: training images that they are large enough for."""
+
+    vit: str
+    cnn: str
+    limit: float
+
+
+PAIRS = (
+    Pair("vit_w64d2", "resnet8_w8", 3_000),
+    Pair("vit_w64d4", "resnet8", 12_000),
+    Pair("vit_w96d6", "resnet20", math.inf),
+)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Measured speed: images/s of a run while all workers are busy, by model and image size; and the recipes' rates."""
+
+    images_per_second: Mapping[str, Mapping[int, float]]
+    lr: Mapping[str, float]
+    workers: int
+    start_seconds: float  # of a sweep before its first cell trains
+    decode_seconds: float  # of one image
+
+    def of(self, model: str, image_size: int) -> float:
+        """At another image size by the number of pixels from the nearest one measured (a ViT's tokens likewise)."""
+        known = self.images_per_second[model]
+        nearest = min(known, key=lambda size: abs(math.log(size / image_size)))
+        return known[nearest] * (nearest / image_size) ** 2
+
+
+@dataclass(frozen=True)
+class Design:
+    image_size: int
+    pair: Pair
+    augment: str
+    steps: int  # at the largest size
+    sizes: tuple[int, ...]
+    seeds: int  # that fit as planned; more follow where time is left
+    seconds: float  # estimated, of all stages
+
+    @property
+    def grid_size(self) -> int:
+        return self.sizes[len(self.sizes) // 2]
+
+    @property
+    def models(self) -> tuple[str, str]:
+        return self.pair.vit, self.pair.cnn
+
+    def steps_at(self, size: int) -> int:
+        return max(1, round(self.steps * (size / self.sizes[-1]) ** EXPONENT))
+
+    @property
+    def overrides(self) -> list[str]:
+        """What all cells share."""
+        return [
+            f"data.image_size={self.image_size}",
+            f"data.permute_patch={SIDES[self.image_size]}",
+            f"data.augment={self.augment}",
+            f"optim.batch_size={BATCH}",
+            f"budget.steps={self.steps}",
+            f"budget.at={self.sizes[-1]}",
+            f"budget.exponent={EXPONENT}",
+        ]
+
+
+def smallest_size(classes: int) -> int:
+    return max(FEWEST, 2 * classes)
+
+
+def fewest_images(classes: int, *, held_out: bool) -> int:
+    """Images that a folder needs for a curve: a fifth goes to validation, and a fifth to testing without a test/."""
+    return math.ceil(FACTOR * smallest_size(classes) / 0.8 / (0.8 if held_out else 1.0))
+
+
+def sizes_up_to(largest: int, classes: int) -> tuple[int, ...] | None:
+    """Five sizes a factor of two apart, or less where there are few images; None below a factor of five in all."""
+    smallest = max(smallest_size(classes), largest / 2 ** (COUNT - 1))
+    if largest < FACTOR * smallest:
+        return None
+    ratio = (largest / smallest) ** (1 / (COUNT - 1))
+    return tuple(round(largest / ratio**k) for k in reversed(range(COUNT)))
+
+
+def image_sizes(median_side: int) -> tuple[int, ...]:
+    """From the images' own size down to COARSEST, never above their own; at most 64 pixels for a pilot."""
+    top = min(64, max(min(SIDES), median_side))
+    return tuple(sorted((s for s in SIDES if min(COARSEST, top // 2) <= s <= top), reverse=True))
+
+
+def cell_seconds(design: Design, rates: Rates, model: str, size: int) -> float:
+    return design.steps_at(size) * BATCH / rates.of(model, design.image_size)
+
+
+def sweep_seconds(design: Design, rates: Rates, cells: Sequence[tuple[str, int]], images: int) -> float:
+    """Wall time of a sweep of (model, size) cells, with its start and the decoding of `images`."""
+    work = sum(cell_seconds(design, rates, model, size) for model, size in cells)
+    longest = max((cell_seconds(design, rates, model, size) for model, size in cells), default=0.0)
+    return SLACK * max(longest, work / rates.workers) + rates.start_seconds + images * rates.decode_seconds
+
+
+def _estimate(design: Design, rates: Rates, images: int) -> float:
+    grid = [(m, design.grid_size) for m in design.models for _ in range(3)]
+    rest = [(m, n) for m in design.models for n in design.sizes]
+    later = [c for c in rest if c[1] != design.grid_size]  # of seed 0: the grid has one size already
+    total = sweep_seconds(design, rates, grid, images) + sweep_seconds(design, rates, later, images)
+    return total + (design.seeds - 1) * sweep_seconds(design, rates, rest, images)
+
+
+def _worth(design: Design, *, available: int, top: int) -> float:
+    """Halving the images costs a point, the resolution 1.5, no augmentation 2.5, one seed instead of two 0.7."""
+    points = 1.5 * math.log2(design.image_size / top) + math.log2(design.sizes[-1] / available)
+    points += 0.0 if design.augment == RECIPES[0][0] else -2.5
+    return points + 0.7 * (design.seeds - 2) + 0.3 * PAIRS.index(design.pair)
+
+
+def designs(*, classes: int, available: int, median_side: int, test_images: int, rates: Rates) -> list[Design]:
+    """Every honest design for this folder, the best first, with its estimated time.
+
+    Args:
+        available: images to train on, validation apart.
+    """
+    found = []
+    tops = image_sizes(median_side)
+    for image_size in tops:
+        for pair in (p for p in PAIRS if p.vit in rates.images_per_second):
+            for augment, passes in RECIPES:
+                for halvings in range(12):
+                    largest = available // 2**halvings
+                    sizes = sizes_up_to(largest, classes)
+                    if sizes is None or largest > pair.limit:
+                        continue
+                    steps = max(MIN_STEPS, round(passes * largest / BATCH))
+                    for seeds in (2, 1):
+                        design = Design(image_size, pair, augment, steps, sizes, seeds, 0.0)
+                        cost = _estimate(design, rates, images_used(design) + test_images)
+                        found.append(replace(design, seconds=cost))
+    return sorted(found, key=lambda d: -_worth(d, available=available, top=tops[0]))
+
+
+def images_used(design: Design) -> int:
+    """Training images that are decoded: a fifth more than the largest size is kept for validation."""
+    return math.ceil(design.sizes[-1] / 0.8)
+
+
+def choose(found: Sequence[Design], seconds: float) -> Design | None:
+    """The best design that takes at most `seconds`; None if there is none."""
+    return next((d for d in found if d.seconds <= seconds), None)
+
+
+def to_dict(design: Design) -> dict[str, Any]:
+    return {
+        "image_size": design.image_size,
+        "pair": PAIRS.index(design.pair),
+        "augment": design.augment,
+        "steps": design.steps,
+        "sizes": list(design.sizes),
+        "seeds": design.seeds,
+        "seconds": design.seconds,
+    }
+
+
+def from_dict(values: Mapping[str, Any]) -> Design:
+    pair = PAIRS[values["pair"]]
+    rest = {k: values[k] for k in ("image_size", "augment", "steps", "seeds", "seconds")}
+    return Design(pair=pair, sizes=tuple(values["sizes"]), **rest)
