@@ -19,6 +19,7 @@ from analysis.pilot_data import Look, link, look
 from analysis.pilot_plan import (
     PAIRS,
     Design,
+    Pair,
     Rates,
     choose,
     designs,
@@ -96,6 +97,32 @@ def _check(found: Look) -> int:
     return available
 
 
+def _options(sweeps: Sweeps, found: Look, available: int, limit: float) -> tuple[list[Design], Rates]:
+    """The honest designs with their costs. Larger models are measured only where there is time.
+
+    Raises:
+        InputError: the sweep refused the folder.
+        TimeUp: the time is over.
+    """
+    sides = image_sizes(found.sides[1])
+    classes, test = len(found.classes), min(found.test_images, LARGE)
+    count = max(120, 4 * classes)
+    probe = link(found, sweeps.out / f"{sweeps.sweep}_rates" / "images", train=count, test=count)
+    known = {"classes": classes, "available": available, "median_side": found.sides[1], "test_images": test}
+
+    def measure(pairs: Sequence[Pair], at: Sequence[int]) -> tuple[list[Design], Rates]:
+        names = ", ".join(f"{p.vit} and {p.cnn}" for p in pairs)
+        _say(f"measuring {names} at {' and '.join(map(str, at))} pixels")
+        seconds = found.decode_seconds
+        rates = measure_rates(sweeps, probe, pairs=pairs, sides=at, classes=classes, decode_seconds=seconds)
+        return designs(**known, rates=rates), rates
+
+    first, rates = measure(PAIRS[:1], sides[-1:])
+    if not first or min(d.seconds for d in first if d.seeds == 2) > 0.4 * sweeps.clock.left():
+        return first, rates
+    return measure(PAIRS if limit >= 3600 else PAIRS[:2], sorted({sides[0], sides[-1]}))
+
+
 def _design(sweeps: Sweeps, found: Look, available: int, limit: float) -> tuple[Design, Rates]:
     """The design of an earlier call of the same command, or one that fits the time as measured now.
 
@@ -106,28 +133,11 @@ def _design(sweeps: Sweeps, found: Look, available: int, limit: float) -> tuple[
     path = sweeps.folder / "plan.json"
     if path.exists():
         known = json.loads(path.read_text(encoding="utf-8"))
-        rates = known["rates"]
-        speeds = {m: {int(k): v for k, v in by_size.items()} for m, by_size in rates["images_per_second"].items()}
+        speeds = known["rates"].pop("images_per_second")
+        by_side = {m: {int(side): speed for side, speed in sides.items()} for m, sides in speeds.items()}
         _say("going on with the plan of the first call")
-        return from_dict(known["design"]), Rates(speeds, **{k: v for k, v in rates.items() if k != "images_per_second"})
-    sizes = image_sizes(found.sides[1])
-    pairs = PAIRS if limit >= 3600 else PAIRS[:2]
-    classes = len(found.classes)
-    count = max(120, 4 * classes)
-    probe = link(found, sweeps.out / f"{sweeps.sweep}_rates" / "images", train=count, test=count)
-    _say(f"measuring {', '.join(p.vit + ' and ' + p.cnn for p in pairs)} at {sizes[-1]} and {sizes[0]} pixels")
-    rates_now = measure_rates(
-        sweeps,
-        probe,
-        pairs=pairs,
-        sides=sorted({sizes[0], sizes[-1]}),
-        classes=classes,
-        decode_seconds=found.decode_seconds,
-    )
-    test = min(found.test_images, LARGE)
-    options = designs(
-        classes=classes, available=available, median_side=found.sides[1], test_images=test, rates=rates_now
-    )
+        return from_dict(known["design"]), Rates(by_side, **known["rates"])
+    options, rates = _options(sweeps, found, available, limit)
     design = choose(options, sweeps.clock.left())
     if design is None:
         least = min(options, key=lambda d: d.seconds)
@@ -137,9 +147,9 @@ def _design(sweeps: Sweeps, found: Look, available: int, limit: float) -> tuple[
             f" steps enough takes about {math.ceil(needed / 60)} minutes (time_limit={math.ceil(needed / 60)}m)"
         )
     sweeps.folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"design": design_to_dict(design), "rates": vars(rates_now)}, indent=1)
+    text = json.dumps({"design": design_to_dict(design), "rates": vars(rates)}, indent=1)
     path.write_text(text, encoding="utf-8")
-    return design, rates_now
+    return design, rates
 
 
 def _advise(

@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from analysis.arguments import InputError
+from analysis.pilot_copies import Files, drop_copies
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 NAMES = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 TEST_SHARE = 0.2  # held out where the folder has no test/
 MAX_PIXELS = 89_478_485  # Pillow's limit: larger pictures may be decompression bombs
 HEADERS = 20_000  # files whose header is read; of larger folders an even sample
-Files = dict[str, list[Path]]  # class -> files
 
 
 @dataclass(frozen=True)
@@ -109,40 +109,6 @@ def _rank(path: Path, root: Path) -> str:
 
 def _ordered(files: Files, root: Path) -> Files:
     return {name: sorted(paths, key=lambda p: _rank(p, root)) for name, paths in files.items()}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _groups_of_copies(paths: Iterable[tuple[str, str, Path]]) -> list[list[tuple[str, str, Path]]]:
-    """Files of the same content, as lists of (split, class, path); only files of equal length are read."""
-    by_size: dict[int, list[tuple[str, str, Path]]] = defaultdict(list)
-    for item in paths:
-        by_size[item[2].stat().st_size].append(item)
-    groups: dict[str, list[tuple[str, str, Path]]] = defaultdict(list)
-    for items in by_size.values():
-        if len(items) > 1:
-            for item in items:
-                groups[_digest(item[2])].append(item)
-    return [items for items in groups.values() if len(items) > 1]
-
-
-def _drop_copies(train: Files, test: Files) -> tuple[Files, int, int, int]:
-    """(training files without copies, second copies, training images that are test images, copies in two classes)."""
-    items = [
-        (split, name, p) for split, files in (("test", test), ("train", train)) for name in files for p in files[name]
-    ]
-    gone: set[Path] = set()
-    copies = leaks = disagree = 0
-    for group in _groups_of_copies(items):
-        tested = any(split == "test" for split, _, _ in group)
-        extra = [path for split, _, path in group if split == "train"][0 if tested else 1 :]
-        leaks, copies = leaks + (len(extra) if tested else 0), copies + (0 if tested else len(extra))
-        disagree += len({name for _, name, _ in group}) > 1
-        gone.update(extra)
-    return {name: [p for p in files if p not in gone] for name, files in train.items()}, copies, leaks, disagree
 
 
 def _open(path: Path, *, decode: bool) -> int:
@@ -230,7 +196,7 @@ def look(root: Path, *, seconds: float) -> Look:
         for name, files in train.items():
             count = min(max(1, round(TEST_SHARE * len(files))), max(0, len(files) - 1))
             test[name], train[name] = files[:count], files[count:]
-    train, copies, leaks, disagree = _drop_copies(train, test)
+    train, copies, leaks, disagree = drop_copies(train, test)
     low, middle, high = (int(np.quantile(sides, q)) for q in (0, 0.5, 1))
     return Look(root, train, test, held_out, (low, middle, high), decode_seconds, copies, leaks, disagree, others)
 

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -85,6 +85,7 @@ class Sweeps:
     options: tuple[str, ...]  # such as workers=2
     clock: Clock
     say: Callable[[str], None]
+    command: tuple[str, ...] = (sys.executable, "-m", "scaling.train")
 
     @property
     def folder(self) -> Path:
@@ -101,7 +102,7 @@ class Sweeps:
             InputError: the sweep refused its input; its one line is passed on.
             TimeUp: it had to be ended.
         """
-        words = [sys.executable, "-m", "scaling.train", "-m", f"hydra.sweeper.cells={cells}", "data=folder"]
+        words = [*self.command, "-m", f"hydra.sweeper.cells={cells}", "data=folder"]
         words += [f"data.root={quoted(str(root.resolve()))}", f"data.name={quoted(self.sweep)}"]
         words += [f"out={quoted(str(self.out))}", f"sweep={sweep}", "wandb=disabled", *self.options, *overrides]
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -130,9 +131,11 @@ def grid_text(block: dict[str, list[Any]]) -> str:
 
 
 def measure_rates(
-    sweeps: Sweeps, root: Path, *, pairs: Iterable[Pair], sides: Iterable[int], classes: int, decode_seconds: float
+    sweeps: Sweeps, root: Path, *, pairs: Sequence[Pair], sides: Sequence[int], classes: int, decode_seconds: float
 ) -> Rates:
     """The speed of the pairs at the given image sizes, from cells of a few steps on a few images.
+
+    What an earlier call measured counts, too.
 
     Raises:
         TimeUp, InputError: as `Sweeps.run`.
@@ -155,17 +158,16 @@ def measure_rates(
     wall = time.monotonic() - begun
     rates: dict[str, dict[int, float]] = {}
     lr: dict[str, float] = {}
-    busy = 0.0
     for record in records(sweeps.out / name):
         if record.images_per_second and record.train_seconds:
             rates.setdefault(record.model, {})[record.image_size] = record.images_per_second
             lr[record.model] = record.lr
-            busy += record.train_seconds
     missing = set(models) - set(rates)
     if missing:
         raise InputError(f"{min(missing)} could not be tried: {last_line(sweeps.log, 0)}")
     workers = _workers(sweeps.options)
-    return Rates(rates, lr, workers, max(3.0, wall - busy / workers), decode_seconds)
+    cells = [PROBE_STEPS * 64 / rates[m][side] for m in models for side in sides]
+    return Rates(rates, lr, workers, max(3.0, wall - max(max(cells), sum(cells) / workers)), decode_seconds)
 
 
 def _workers(options: Iterable[str]) -> int:

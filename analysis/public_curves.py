@@ -217,20 +217,9 @@ def readme(cases: Sequence[Case]) -> str:
     for case in cases:
         fitted = case.verdict.fit_range[1] if case.verdict.fit_range else float("nan")
         advised = {"vit": case.vit, "cnn": case.cnn, None: "none"}[case.advice.family]
-        cells: tuple[str, ...] = (
-            TASKS[case.task],
-            case.vit,
-            case.cnn,
-            f"{fitted:.2e}",
-            _claim(case),
-            verdict_holds(case),
-        )
-        cells += (
-            verdict_holds(case),
-            f"{advised} ({case.advice.p_vit_better or 0.0:.2f})",
-            advice_right(case),
-            _then(case),
-        )
+        cells: tuple[str, ...] = (TASKS[case.task], case.vit, case.cnn, f"{fitted:.2e}", _claim(case))
+        p = "" if case.advice.p_vit_better is None else f" ({case.advice.p_vit_better:.2f})"
+        cells += (verdict_holds(case), f"{advised}{p}", advice_right(case), _then(case))
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", *(f"![{name}: error against examples seen]({task}.png)" for task, name in TASKS.items())]
     return "\n".join(lines) + "\n" + TAIL

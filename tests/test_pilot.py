@@ -1,0 +1,141 @@
+"""The pilot, with a stand-in for the training: it advises, goes on, stops when told to, and refuses in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from analysis import pilot, pilot_run
+from analysis.pilot_sweep import Sweeps
+
+HERE = Path(__file__).parent
+Folder = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def fake_training(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    defaults = (*Sweeps.__init__.__defaults__[:-1], (sys.executable, str(HERE / "fake_train.py")))  # type: ignore[index]
+    monkeypatch.setattr(Sweeps.__init__, "__defaults__", defaults)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE.parent), str(HERE)]))
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def images(image_folder: Folder) -> Path:
+    return image_folder({"train": {"a b": 200, "ü": 200}, "test": {"a b": 40, "ü": 40}}, "my images")
+
+
+def _records(out: Path) -> list[Path]:
+    return sorted(out.glob("pilot_my_images_40s/*/record.json"))
+
+
+def test_advice_for_today_three_and_ten_times(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "runs"
+    arguments = [f"data.root={images}", "time_limit=40s", f"out={out}"]
+    assert pilot.main(arguments) == 0
+    told = capsys.readouterr()
+    first, second, third, *_ = told.out.splitlines()
+    # 400 training images, a fifth of them kept for validation.
+    assert first.startswith("With today's 320 images keep the CNN: errors CNN 0.3")
+    assert second.startswith("With 3\N{MULTIPLICATION SIGN} as many (960) keep the CNN")
+    assert third.startswith("With 10\N{MULTIPLICATION SIGN} as many (3,200)")
+    assert "learning rates chosen on validation" in told.out
+    assert "resnet8_w8 0.1, vit_w64d2 0.006" in told.out
+    records = _records(out)
+    stamps = [path.stat().st_mtime_ns for path in records]
+    content = json.loads((out / "pilot_my_images_40s" / "advice.json").read_text(encoding="utf-8"))
+    assert [a["train_size"] for a in content["advice"]] == [320, 960, 3_200]
+    assert content["advice"][0]["use"] == "cnn"
+    assert pilot.main([*arguments, "--json"]) == 0
+    again = capsys.readouterr()
+    assert "going on with the plan of the first call" in again.err
+    assert [a["use"] for a in json.loads(again.out)["advice"]] == [a["use"] for a in content["advice"]]
+    assert [path.stat().st_mtime_ns for path in records] == stamps  # nothing ran twice
+
+
+@pytest.mark.parametrize("how", ["signal", "time"])
+def test_stopped_early_it_advises_on_what_is_done_and_then_goes_on(
+    how: str, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "runs"
+    arguments = [f"data.root={images}", "time_limit=40s", f"out={out}"]
+    assert pilot.main(arguments) == 0
+    whole = _records(out)
+    lost = [path for path in whole if json.loads(path.read_text())["seed"] > 0]
+    for path in lost:
+        shutil.rmtree(path.parent)
+    monkeypatch.setenv("FAKE_SLEEP", "60")
+    if how == "signal":
+        threading.Timer(2.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    else:
+        monkeypatch.setattr(pilot, "ADVICE_SECONDS", 37.0)
+        monkeypatch.setattr(pilot_run, "sweep_seconds", lambda *_: 0.0)  # so that it starts although it cannot end
+    capsys.readouterr()
+    assert pilot.main(arguments) == (130 if how == "signal" else 0)
+    told = capsys.readouterr().out
+    assert told.startswith("With today's 320 images keep the CNN")  # one seed is whole
+    assert "stopped early: 1 complete seed; the same command goes on" in told
+    assert len(_records(out)) == len(whole) - len(lost)
+    monkeypatch.setenv("FAKE_SLEEP", "0")
+    monkeypatch.setattr(pilot, "ADVICE_SECONDS", 20.0)
+    assert pilot.main(arguments) == 0
+    assert _records(out) == whole
+    assert "stopped early" not in capsys.readouterr().out
+
+
+def test_nothing_honest_fits(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_SPEED", "50")
+    said: list[str] = []
+    monkeypatch.setattr(sys.stderr, "write", said.append)
+    assert pilot.main([f"data.root={images}", "time_limit=40s", f"out={tmp_path / 'runs'}"]) == 2
+    assert "nothing honest fits in 40 s on this machine" in "".join(said)
+    assert "(time_limit=" in "".join(said)
+
+
+def test_stopped_before_any_run(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAKE_SLEEP", "20")
+    monkeypatch.setattr(pilot, "ADVICE_SECONDS", 39.0)
+    assert pilot.main([f"data.root={images}", "time_limit=40s", f"out={tmp_path / 'runs'}"]) == 2
+    assert "stopped before any run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["time_limit=5m"], "data.root= is missing"),
+        (["data.root=x"], "time_limit= is missing"),
+        (["data.root=x", "time_limit=soon"], "time_limit=soon is not a time such as 90s, 30m or 2h"),
+        (["data.root=x", "time_limit=5m", "colour=red"], "unknown argument 'colour=red'"),
+        (["data.root=/nowhere/at all", "time_limit=5m"], "data.root=/nowhere/at all is not a folder"),
+        (["data.root=x", "time_limit=5m", "workers=none"], "workers=none is not a number"),
+    ],
+)
+def test_bad_arguments(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert pilot.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_sweep_that_refuses_is_passed_on(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "refuse.py"
+    script.write_text("import sys; print('error: data.root=x has a pipe in it', file=sys.stderr); sys.exit(2)")
+    defaults = (*Sweeps.__init__.__defaults__[:-1], (sys.executable, str(script)))  # type: ignore[index]
+    monkeypatch.setattr(Sweeps.__init__, "__defaults__", defaults)
+    assert pilot.main([f"data.root={images}", "time_limit=5m", f"out={tmp_path / 'runs'}"]) == 2
+    assert capsys.readouterr().err.endswith("error: data.root=x has a pipe in it\n")
