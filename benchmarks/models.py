@@ -1,6 +1,6 @@
 """Training-step speed of our ViT, CIFAR ResNet and BiT against models of the same size in timm, in the same process.
 
-python benchmarks/models.py [device=cpu] [threads=1] [rounds=11] [only=ViT]     minutes on one core
+python benchmarks/models.py [device=cpu] [threads=1] [rounds=11] [only=ViT] [precision=fp32,bf16]     minutes on a core
 
 Each line is a ratio, ours over theirs in images/s (above 1: ours is faster): pairs of one step each, in turns, whose
 ratios' median is printed with its middle half, since other work on the machine changes from second to second.
@@ -22,6 +22,7 @@ from torch import nn
 
 from scaling.models import num_params
 from scaling.models.bit import BiT
+from scaling.models.named import named_model
 from scaling.models.resnet import ResNet
 from scaling.models.vit import SIZES, ViT
 
@@ -44,6 +45,12 @@ def _cifar_resnet(depth: int) -> tuple[nn.Module, nn.Module]:
     theirs.conv1, theirs.bn1 = nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
     theirs.maxpool, theirs.layer1[0], theirs.layer4 = nn.Identity(), block(16, 16), nn.Identity()
     return ResNet(channels=3, num_classes=10, depth=depth), theirs
+
+
+def _resnet18() -> tuple[nn.Module, nn.Module]:
+    """Ours is torchvision's."""
+    ours = named_model("torchvision", "resnet18", image_size=64, channels=3, num_classes=10)
+    return ours, timm.create_model("resnet18", num_classes=10)
 
 
 def _bit() -> tuple[nn.Module, nn.Module]:
@@ -98,7 +105,7 @@ def _machine(device: str, threads: int) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    values = {"device": "cpu", "threads": "1", "rounds": "11", "only": ""}
+    values = {"device": "cpu", "threads": "1", "rounds": "11", "only": "", "precision": "fp32,bf16"}
     values |= dict(word.split("=", 1) for word in arguments if "=" in word)
     device, threads, rounds = values["device"], int(values["threads"]), int(values["rounds"])
     torch.set_num_threads(threads)
@@ -107,16 +114,19 @@ def main(arguments: list[str]) -> int:
     print(f"{_machine(device, threads)}; torch {torch.__version__}, timm {timm.__version__}")
     print(f"{'training step, ours over timm':<34} ratio (half)       images/s ours, theirs  parameters")
     pairs: list[tuple[str, tuple[nn.Module, nn.Module], int, int]] = [
+        ("ViT-Ti/4 at 32", _vit("ti", 32, 4), 32, 1024 if large else 16),
         ("ViT-Ti/8 at 32", _vit("ti", 32, 8), 32, 1024 if large else 32),
         ("ViT-Ti/16 at 224", _vit("ti", 224, 16), 224, 128 if large else 2),
         ("ResNet-20 at 32", _cifar_resnet(20), 32, 2048 if large else 64),
+        ("ResNet-18 at 64", _resnet18(), 64, 1024 if large else 8),
         ("BiT-R50x1 at 64", _bit(), 64, 256 if large else 2),
     ]
     for name, pair, image_size, batch in pairs:
         if values["only"] not in name:
             continue
-        for bf16 in (False, True):
-            label = f"{name}, batch {batch}, {'bf16' if bf16 else 'fp32'}"
+        for precision in values["precision"].split(","):
+            label = f"{name}, batch {batch}, {precision}"
+            bf16 = precision == "bf16"
             line = compare(pair, image_size=image_size, batch=batch, bf16=bf16, rounds=rounds, device=device)
             print(f"{label:<34} {line}", flush=True)
     return 0

@@ -16,6 +16,8 @@ from scaling.cell_record import UNKNOWN, known_fields
 from scaling.checkpoint import Checkpoints, clear_checkpoints, stop_request
 from scaling.config import CellConfig
 from scaling.data.splits import Splits, load_splits
+from scaling.devices import TABLE, device_label, find_device, keep_freed_memory
+from scaling.distributed import world
 from scaling.init_from import BEST_FILE, WEIGHTS_FILE, weights_path
 from scaling.models import build_model, num_params, train_flops_per_example
 from scaling.models.published import named_weights
@@ -27,25 +29,14 @@ from scaling.trainer import CurvePoint, Diverged, evaluate, train
 _POINTS_PER_CHECK = 5  # of the training curve: with keep=best about ten looks at the validation set
 
 
-def find_device(name: str) -> torch.device:
-    """The device that `name` means here; "auto" takes CUDA, then MPS, then the CPU."""
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def device_label(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
 def _build(cell: CellConfig, channels: int, device: torch.device) -> torch.nn.Module:
     """The cell's model on its device, with the weights that the run starts from where it starts from some."""
     torch.manual_seed(cell.seed)
     model = build_model(
         cell.model, image_size=cell.data.image_size, channels=channels, num_classes=cell.num_classes
     ).to(device)
+    if TABLE[device.type].channels_last and cell.model.source != "bit":  # BiT makes its kernels anew at every step
+        model = model.to(memory_format=torch.channels_last)
     if cell.start is not None:
         named = cell.start == cell.start_fingerprint  # a published name is its own fingerprint
         state = named_weights(cell.start) if named else read_weights(weights_path(cell.start))
@@ -141,8 +132,11 @@ def run_cell(cell: CellConfig) -> Record:
         OSError: the record cannot be written.
     """
     torch.set_num_threads(cell.threads)
+    keep_freed_memory()
     device = find_device(cell.device)
-    fields = known_fields(cell, device=device_label(device), torch_version=torch.__version__) | UNKNOWN
+    processes = world()
+    label = device_label(device) + (f" x{processes.size}" if processes else "")
+    fields = known_fields(cell, device=label, torch_version=torch.__version__) | UNKNOWN
     run: Run | None = None
     data = cell.data
     with track(cell) as tracker:

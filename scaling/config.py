@@ -79,18 +79,34 @@ class OptimConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetConfig:
-    """Optimiser steps as a function of n: factor * steps * (n / at) ** exponent, the same for every model.
+    """How long a run on n images trains: one rule, the same for every model. `factor` multiplies each of them.
 
-    exponent 0 gives every run the same steps, 1 the same epochs.
+    steps: steps * (n / at) ** exponent optimiser steps; exponent 0 gives every n the same steps.
+    epochs: every image is seen `epochs` times (iso-epoch).
+    flops: flops * (n / at) ** exponent of arithmetic, forward and backward, whatever the model (iso-FLOP at each n).
     """
 
-    steps: int
+    rule: str = "steps"
+    steps: int = 600
     at: int = 1024
     exponent: float = 0.5
     factor: float = 1.0
+    epochs: float | None = None
+    flops: float | None = None
 
-    def steps_for(self, train_size: int) -> int:
-        return max(1, round(self.factor * self.steps * (train_size / self.at) ** self.exponent))
+    def steps_for(self, train_size: int, *, batch_size: int = 1, flops_per_example: float | None = None) -> int:
+        """Optimiser steps, at least one; the last two are what epochs and FLOPs are counted in."""
+        growth = (train_size / self.at) ** self.exponent
+        if self.rule == "epochs":
+            assert self.epochs is not None
+            steps = self.epochs * train_size / batch_size
+        elif self.rule == "flops":
+            assert self.flops is not None
+            assert flops_per_example is not None
+            steps = self.flops * growth / (flops_per_example * batch_size)
+        else:
+            steps = self.steps * growth
+        return max(1, round(self.factor * steps))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,11 +145,13 @@ class CellConfig:
     start_fingerprint: str = ""  # of the weights that the run starts from; filled in by `parse`
     fingerprint: str = ""  # of the data; filled in by `parse`
     num_classes: int = 0
+    flops_per_example: float | None = None  # of a training step; filled in by `parse` where the budget counts in it
     overrides: tuple[str, ...] = ()
 
     @property
     def steps(self) -> int:
-        return self.budget.steps_for(self.data.train_size)
+        size, batch = self.data.train_size, self.optim.batch_size
+        return self.budget.steps_for(size, batch_size=batch, flops_per_example=self.flops_per_example)
 
     @property
     def start(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -55,7 +56,15 @@ def _check_run(cell: CellConfig) -> None:
     _require(optim.batch_size > 0, f"optim.batch_size={optim.batch_size} is not positive")
     _require(0 <= optim.warmup < 1, f"optim.warmup={optim.warmup} is not a share of the steps")
     _require(budget.steps > 0 and budget.factor > 0 and budget.at > 0, "budget.steps, .at and .factor must be positive")
-    _require(cell.precision in ("fp32", "bf16"), f"precision={cell.precision} is neither fp32 nor bf16")
+    rules = ("steps", "epochs", "flops")
+    _require(budget.rule in rules, f"budget.rule={budget.rule} is not one of {', '.join(rules)}")
+    for key in ("epochs", "flops"):
+        value = getattr(budget, key)
+        if budget.rule == key:
+            _require(value is not None and value > 0, f"budget.rule={key} needs budget.{key}=, a number above 0")
+        else:
+            _require(value is None, f"budget.{key}={value} has no effect under budget.rule={budget.rule}")
+    _require(cell.precision in ("fp32", "bf16"), f"precision={cell.precision} is neither fp32, bf16 nor auto")
     _require(cell.threads > 0, f"threads={cell.threads} is not positive")
     _require(cell.seed >= 0, f"seed={cell.seed} is negative")
     _require(cell.workers is None or cell.workers > 0, f"workers={cell.workers} is not positive")
@@ -105,6 +114,29 @@ _GROUPS = {
 }
 
 
+@functools.lru_cache(maxsize=64)
+def _flops_per_example(model: ModelConfig, image_size: int, channels: int, num_classes: int) -> float:
+    """The arithmetic of one image's training step, counted on a model without memory."""
+    import torch  # loaded only where a budget counts in FLOPs
+
+    from scaling.models import build_model, train_flops_per_example
+
+    with torch.device("meta"):
+        built = build_model(model, image_size=image_size, channels=channels, num_classes=num_classes)
+    return train_flops_per_example(built, image_size=image_size, channels=channels)
+
+
+def _resolve_precision(cell: CellConfig) -> CellConfig:
+    """Puts what precision=auto means here in its place, in the overrides too: the record runs again as it was."""
+    if cell.precision != "auto":
+        return cell
+    from scaling.devices import auto_precision, find_device  # torch
+
+    found = auto_precision(find_device(cell.device))
+    words = tuple(f"precision={found}" if word.startswith("precision=") else word for word in cell.overrides)
+    return dataclasses.replace(cell, precision=found, overrides=words)
+
+
 def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
     """The cell that a composed config describes (without its `hydra` node).
 
@@ -148,5 +180,9 @@ def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
         )
     except (ModelError, InitError) as error:
         raise ConfigError(str(error)) from error
+    cell = _resolve_precision(cell)
     _check_run(cell)
+    if cell.budget.rule == "flops":
+        flops = _flops_per_example(cell.model, data.image_size, data.channels, classes)
+        cell = dataclasses.replace(cell, flops_per_example=flops)
     return dataclasses.replace(cell, start_fingerprint=start_fingerprint)

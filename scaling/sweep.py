@@ -41,7 +41,7 @@ def worker_count(cells: Sequence[CellConfig]) -> int:
     return min(len(cells), asked or max(1, cores // max(cell.threads for cell in cells)))
 
 
-def _prepare(cells: Sequence[CellConfig]) -> None:
+def prepare(cells: Sequence[CellConfig]) -> None:
     """What must be there before the first worker starts.
 
     Raises:
@@ -76,6 +76,22 @@ def _print_failures(failures: dict[str, str]) -> None:
             print(f"  {name:<{width}}  {text}", file=sys.stderr)
 
 
+def started_by_torchrun() -> bool:
+    """Whether this is one of several processes that torchrun started for one run."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def _run_together(cells: Sequence[CellConfig]) -> Outcome:
+    """The one cell that torchrun's processes are for."""
+    if len(cells) > 1:
+        raise ConfigError(f"torchrun trains one cell, not {len(cells)}: a sweep needs no torchrun, it runs them beside")
+    from scaling.distributed import run_together  # torch
+
+    status, before = run_together(cells[0])
+    finished = status == "finished"
+    return Outcome(int(finished), int(finished and before), {} if finished else {cells[0].cell_name: status})
+
+
 def run_cells(cells: Iterable[CellConfig], *, pool: Pool | None = None, quiet: bool = False) -> Outcome:
     """Runs those cells that are not finished yet; the same cell by two roads is one cell.
 
@@ -91,6 +107,8 @@ def run_cells(cells: Iterable[CellConfig], *, pool: Pool | None = None, quiet: b
     unique = list({(cell.folder, cell.config_hash): cell for cell in cells}.values())
     if not unique:
         raise ConfigError("the sweep has no cells")
+    if started_by_torchrun():
+        return _run_together(unique)
     stamps = {cell.cell_name: record_stamp(cell.folder) for cell in unique}  # before the records are read
     statuses = {cell.cell_name: recorded_status(cell) for cell in unique}
     stamps |= {name: None for name, status in statuses.items() if status is None}
@@ -111,7 +129,7 @@ def run_cells(cells: Iterable[CellConfig], *, pool: Pool | None = None, quiet: b
             add_to_agents_run(cell)
     skipped, left = len(rest) - len(failures), 0
     if due:
-        _prepare(list(due.values()))
+        prepare(list(due.values()))
         count = pool.count if pool else worker_count(list(due.values()))
         where = Path(unique[0].out) / unique[0].sweep
         progress = Progress(list(due.values()), total=len(unique), skipped=len(rest), workers=count, quiet=quiet)

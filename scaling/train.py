@@ -24,7 +24,7 @@ from scaling.config import CellConfig, ConfigError
 from scaling.init_from import inherit
 from scaling.parse import parse
 from scaling.pool import PoolError
-from scaling.sweep import Outcome, run_cells
+from scaling.sweep import Outcome, run_cells, started_by_torchrun
 from scaling.tracking import closing_lines
 
 USAGE = """usage: python -m scaling.train [sweeps=NAME] [key=value ...] [-m key=a,b,c]
@@ -34,6 +34,7 @@ Trains one cell (a model on a subset of the data), or every cell of a sweep that
   python -m scaling.train sweeps=quickstart
   python -m scaling.train -m model=resnet8,vit_w48d3 data.train_size=128,256,512 seed=0,1 sweep=mine
   python -m scaling.train init_from=runs/quickstart/CELL data.image_size=40     # fine-tune a run with kept weights
+  torchrun --nproc-per-node=2 -m scaling.train model=vit_b data=folder data.root=DIR    # one cell on two devices
 
 Records go to out/sweep/CELL/record.json (runs/ by default); keep=last keeps the final weights there.
 --cfg job shows the composed settings.
@@ -112,6 +113,8 @@ def _stop(signum: int, frame: Any) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if started_by_torchrun() and os.environ["RANK"] != "0":  # what there is to say, the first process says
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     if "--version" in arguments:
         print(__version__)
         return 0

@@ -15,6 +15,8 @@ from torch import nn
 
 from scaling.checkpoint import capture, restore
 from scaling.data.augment import augment
+from scaling.devices import TABLE
+from scaling.distributed import world
 
 if TYPE_CHECKING:
     from scaling.checkpoint import Checkpoints
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from scaling.data.splits import ImageSet, Splits
 
 _NOT_DECAYED = ("cls_token", "pos_embed", "attn_pool.latent")
-_EVAL_BATCH = 1000
 _AHEAD = 128  # steps whose random numbers are drawn on the CPU and sent to the device at once
 
 
@@ -105,7 +106,8 @@ def train(
         Diverged: the mean loss of an interval is not finite.
         Stopped: the process was asked to stop, and `checkpoints` was given.
     """
-    device = splits.train.labels.device
+    device, processes = splits.train.labels.device, world()
+    forward = processes.wrap(model) if processes else model
     order = torch.Generator().manual_seed(seed)
     draws = torch.Generator().manual_seed(seed + 1_000_003)
     optimizer = make_optimizer(model, config)
@@ -118,6 +120,9 @@ def train(
     every = max(1, steps // 50)
     loss_sum, since, first, before = torch.zeros((), device=device), 0, 0, 0.0
     saved = checkpoints.load() if checkpoints else None
+    if processes:
+        saved = processes.from_first(saved)
+        torch.manual_seed(seed + 7919 * processes.rank)  # dropout drops something else in every part of a batch
     if saved:
         restore(saved, model, optimizer, device)
         loss_sum += saved["loss_sum"].to(device)
@@ -128,11 +133,13 @@ def train(
     drawn = zip(batches, itertools.islice(numbers, first, None), strict=True)
     for step, ((images, target), uniform) in enumerate(drawn, first):
         images = augment(images, uniform, name=augmentation)
+        if processes:
+            images, target = processes.part(images), processes.part(target)
         lr = lr_at(step, steps=steps, warmup=config.warmup, lr=config.lr)
         for group in optimizer.param_groups:
             group["lr"] = lr
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            logits = model(splits.inputs(images))
+            logits = forward(splits.inputs(images))
         loss = F.cross_entropy(logits.float(), target, label_smoothing=smoothing)
         loss.backward()
         if config.grad_clip:
@@ -142,7 +149,7 @@ def train(
         loss_sum += loss.detach()
         since += 1
         if since == every or step == steps - 1:
-            mean = loss_sum.item() / since
+            mean = (processes.total(loss_sum) / processes.size if processes else loss_sum).item() / since
             if not math.isfinite(mean):
                 raise Diverged(f"training loss is {mean} at step {step + 1} of {steps} (lr {config.lr})")
             seen, seconds = (step + 1) * config.batch_size, time.perf_counter() - start
@@ -160,13 +167,16 @@ def train(
 def evaluate(model: nn.Module, splits: Splits, images: ImageSet, *, precision: str) -> tuple[float, float]:
     """(error in [0, 1], mean cross-entropy in nats) over all images, without augmentation."""
     model.eval()
-    device = images.labels.device
+    device, processes = images.labels.device, world()
     wrong = torch.zeros((), device=device)
     loss = torch.zeros((), device=device)
-    for batch, target in images.in_order(_EVAL_BATCH):
+    batches = images.in_order(TABLE[device.type].eval_batch)
+    for batch, target in itertools.islice(batches, processes.rank, None, processes.size) if processes else batches:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             logits = model(splits.inputs(batch))
         logits = logits.float()
         wrong += (logits.argmax(1) != target).sum()
         loss += F.cross_entropy(logits, target, reduction="sum")
+    if processes:
+        wrong, loss = processes.total(torch.stack([wrong, loss]))
     return wrong.item() / len(images), loss.item() / len(images)

@@ -68,7 +68,8 @@ def _end_with_parent() -> None:
 
 def _attempt(cell: CellConfig, seen: Stamp, pipe: Connection) -> tuple[str, str | None]:
     """Runs a cell if nobody else is at it or has been since `seen`: (status, text)."""
-    from scaling.cell import device_label, find_device, run_cell
+    from scaling.cell import run_cell
+    from scaling.devices import device_label, find_device
 
     with cell_lock(cell.folder):
         if record_stamp(cell.folder) != seen:

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from scaling.compose import CONF, SWEEPS, settings
 from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, WandbConfig
 from scaling.model_config import ModelConfig
+from scaling.models import build_model, train_flops_per_example
 
 GROUPS = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("data", "model", "wandb")}
 
@@ -78,6 +79,11 @@ def test_every_sweep_file_expands_to_cells_that_parse(make_cell: Callable, path:
         (["model=vit_s", "model.pos_embed=rotary"], "learned, sincos, none"),
         (["model=vit_s", "model.dropout=1"], "model.dropout"),
         (["model=vit_s", "model.width=390", "model.pos_embed=sincos"], "that 4 divides"),
+        (["budget.rule=time"], "steps, epochs, flops"),
+        (["budget.rule=epochs"], "needs budget.epochs="),
+        (["budget.rule=flops", "budget.flops=0"], "needs budget.flops="),
+        (["budget.flops=1e12"], "no effect under budget.rule=steps"),
+        (["precision=fp16"], "fp32, bf16 nor auto"),
         (["seed=-1"], "negative"),
         (["seed=first"], "Integer"),
         (["precision=fp8"], "neither"),
@@ -175,6 +181,38 @@ def test_steps_follow_the_budget_rule() -> None:
     assert [rule.steps_for(n) for n in (250, 1000, 4000)] == [50, 100, 200]
     assert BudgetConfig(steps=100, at=1000, exponent=0.5, factor=2).steps_for(4000) == 400
     assert BudgetConfig(steps=100, at=1000, exponent=1).steps_for(3000) == 300
+    epochs = BudgetConfig(rule="epochs", epochs=8, factor=1.5)
+    assert [epochs.steps_for(n, batch_size=64) for n in (64, 640)] == [12, 120]
+    flops = BudgetConfig(rule="flops", flops=6e9, at=1000, exponent=1)
+    assert [flops.steps_for(n, batch_size=10, flops_per_example=2e6) for n in (1000, 3000)] == [300, 900]
+
+
+@pytest.mark.parametrize("size", [64, 256])
+def test_equal_flops_are_equal_for_every_model(make_cell: Callable, size: int) -> None:
+    """Iso-FLOP: steps times batch times the arithmetic of a step, counted on the real model, is the budget."""
+    words = ("budget.rule=flops", "budget.flops=2e12", "budget.at=64", f"data.train_size={size}")
+    for model in ("vit_w64d2", "resnet8_w8", "vit_w48d3"):
+        cell = make_cell(*words, f"model={model}", "data.image_size=12", "data.permute_patch=4")
+        built = build_model(cell.model, image_size=12, channels=1, num_classes=10)
+        spent = cell.steps * cell.optim.batch_size * train_flops_per_example(built, image_size=12, channels=1)
+        assert spent == pytest.approx(2e12 * (size / 64) ** 0.5, rel=0.01)
+
+
+def test_a_budget_rule_is_no_part_of_the_identity_but_its_steps_are(make_cell: Callable) -> None:
+    by_steps = make_cell("data.train_size=128", "budget.steps=40", "budget.exponent=0")
+    by_epochs = make_cell("data.train_size=128", "budget.rule=epochs", "budget.epochs=20", "optim.batch_size=64")
+    assert by_steps.steps == by_epochs.steps == 40
+    assert by_steps.config_hash == by_epochs.config_hash
+
+
+def test_precision_auto_becomes_what_the_record_repeats(make_cell: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    import scaling.devices
+
+    for found in ("fp32", "bf16"):
+        monkeypatch.setattr(scaling.devices, "auto_precision", lambda device, found=found: found)
+        cell = make_cell("precision=auto")
+        assert cell.precision == found
+        assert cell.config_hash == make_cell(f"precision={found}").config_hash
 
 
 VALUES = ["plain", "with space", "a'b", 'a"b', "a,b", "k=v", "[1]", "back\\slash", "end\\", "null", "1e3", "çà"]

@@ -21,11 +21,12 @@ class BasicBlock(nn.Module):
         self.stride, self.extra = stride, outputs - inputs
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        out = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        out = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)), inplace=True)))
         if self.stride > 1 or self.extra:  # option A
             before = self.extra // 2
-            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, before, self.extra - before))
-        return F.relu(out + x)
+            # Pooling over one pixel subsamples; unlike a slice its gradient keeps the memory layout.
+            x = F.pad(F.avg_pool2d(x, 1, self.stride), (0, 0, 0, 0, before, self.extra - before))
+        return F.relu(out.add_(x), inplace=True)
 
 
 class ResNet(nn.Module):
@@ -50,5 +51,5 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        x = self.layers(F.relu(self.bn1(self.conv1(images))))
-        return self.head(x.mean(dim=(2, 3)))
+        x = self.layers(F.relu(self.bn1(self.conv1(images)), inplace=True))
+        return self.head(F.adaptive_avg_pool2d(x, 1).flatten(1))

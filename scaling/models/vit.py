@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from scaling.devices import plain_attention
 from scaling.model_config import POOLS, POS_EMBEDS
 from scaling.models.positions import sincos_2d
 
@@ -44,10 +45,10 @@ class PatchEmbed(nn.Module):
 def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """softmax(q k' / sqrt(d)) v for (batch, heads, tokens, d).
 
-    The fused kernel, except in bf16 on a CPU: there its backward is slow, and two matmuls are 2 to 3 times as fast
-    (measured with AVX-512 bf16 and with AMX; in fp32 there is no difference).
+    The fused kernel, except where `scaling.devices` says otherwise: in bf16 on a CPU its backward is slow, and two
+    matmuls are 2 to 3 times as fast (measured with AVX-512 bf16 and with AMX; in fp32 the fused one is the faster).
     """
-    if q.device.type == "cpu" and q.dtype == torch.bfloat16:
+    if plain_attention(q.device, q.dtype):
         scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
         return scores.softmax(dim=-1) @ v
     return F.scaled_dot_product_attention(q, k, v)

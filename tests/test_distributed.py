@@ -1,0 +1,65 @@
+"""One run in two processes (gloo, CPU) is the run of one process with the same global batch."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from scaling.cell import run_cell
+from scaling.record import read_record
+
+ROOT = Path(__file__).resolve().parent.parent
+WORDS = ("data.image_size=8", "data.permute_patch=4", "data.train_size=60", "data.test_size=130", "budget.steps=12",
+         "budget.exponent=0", "optim.batch_size=16", "device=cpu", "wandb=disabled", "keep=last")  # fmt: skip
+MODELS = {"resnet8_w8": (), "vit_w48d3": ("data.augment=flip_crop",)}
+
+
+def _torchrun(place: Path, *words: str, processes: int = 2) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    line = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m",
+            "scaling.train", *words]  # fmt: skip
+    return subprocess.run(line, cwd=place, env=environment, capture_output=True, text=True, timeout=240)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_two_processes_are_one_with_the_same_global_batch(make_cell: Callable, tmp_path: Path, model: str) -> None:
+    words = (*WORDS, f"model={model}", *MODELS[model])
+    alone = make_cell(*words, f"out={tmp_path}/alone")
+    one = run_cell(alone)
+    done = _torchrun(tmp_path, *words, "out=together")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("1 cells finished (0 before)") == 1  # said once, by the first process
+    (folder,) = (tmp_path / "together" / "single").iterdir()
+    two = read_record(folder / "record.json")
+    assert (two.status, two.device, two.config_hash) == ("finished", "cpu x2", one.config_hash)
+    assert (two.steps, two.seen_examples, two.train_flops) == (one.steps, one.seen_examples, one.train_flops)
+    assert two.test_loss == pytest.approx(one.test_loss, rel=1e-3)
+    assert abs(two.test_error - one.test_error) <= 2 / 130
+    first, second = (torch.load(at / "weights.pt") for at in (alone.folder, folder))
+    for key, value in first.items():  # running statistics of batch norm among them: they saw the whole batch
+        assert torch.allclose(value.float(), second[key].float(), rtol=2e-3, atol=2e-3), key
+    again = _torchrun(tmp_path, *words, "out=together")
+    assert "1 cells finished (1 before)" in again.stdout
+    assert json.loads((folder / "record.json").read_text())["train_seconds"] == two.train_seconds
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("optim.batch_size=15",), "not a multiple of 2"),
+        (("hydra.mode=MULTIRUN", "seed=0,1"), "torchrun trains one cell, not 2"),
+    ],
+)
+def test_what_cannot_be_shared_is_refused_in_one_line(tmp_path: Path, words: tuple[str, ...], message: str) -> None:
+    done = _torchrun(tmp_path, *WORDS, "model=resnet8_w8", "out=runs", *words)
+    assert done.returncode != 0
+    assert [line for line in done.stderr.splitlines() if line.startswith("error: ")] == [
+        line for line in done.stderr.splitlines() if message in line
+    ]
+    assert message in done.stderr
+    assert not list(tmp_path.rglob("record.json"))
