@@ -122,7 +122,7 @@ def _run_first(cell: CellConfig, processes: World) -> tuple[str, bool]:
     from scaling.cell import run_cell
     from scaling.cell_state import is_due, lacks_weights, recorded_status
     from scaling.lock import Busy, cell_lock
-    from scaling.sweep import prepare
+    from scaling.sweep import make_ready
 
     due = False
     try:
@@ -130,7 +130,7 @@ def _run_first(cell: CellConfig, processes: World) -> tuple[str, bool]:
             before = recorded_status(cell)
             if not (is_due(before, cell.retry) or lacks_weights(cell, before)):
                 return str(before), True
-            prepare([cell])
+            make_ready([cell])
             due = processes.from_first(True)
             return run_cell(cell).status, False
     except Busy as error:

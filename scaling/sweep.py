@@ -41,7 +41,7 @@ def worker_count(cells: Sequence[CellConfig]) -> int:
     return min(len(cells), asked or max(1, cores // max(cell.threads for cell in cells)))
 
 
-def prepare(cells: Sequence[CellConfig]) -> None:
+def make_ready(cells: Sequence[CellConfig]) -> None:
     """What must be there before the first worker starts.
 
     Raises:
@@ -129,7 +129,7 @@ def run_cells(cells: Iterable[CellConfig], *, pool: Pool | None = None, quiet: b
             add_to_agents_run(cell)
     skipped, left = len(rest) - len(failures), 0
     if due:
-        prepare(list(due.values()))
+        make_ready(list(due.values()))
         count = pool.count if pool else worker_count(list(due.values()))
         where = Path(unique[0].out) / unique[0].sweep
         progress = Progress(list(due.values()), total=len(unique), skipped=len(rest), workers=count, quiet=quiet)
