@@ -103,6 +103,7 @@ def test_online_with_lineage_and_a_panel(server: WandbServer, report: Path, publ
     assert chart["chartName"] in json.dumps(run["config"]["_wandb"])  # the panel is set up in the run's own settings
 
 
+@pytest.mark.slow
 def test_offline_and_synced_later(server: WandbServer, report: Path, publish: Callable) -> None:
     done = publish("analysis.publish", f"report={report}")
     assert done.returncode == 0, done.stderr

@@ -9,6 +9,7 @@ import pickle
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 from wandb_server import WandbServer
 
 from scaling.record import FILE_NAME, read_record
-from scaling.tracking.check import TrackingError, check_folder, closing_lines
+from scaling.tracking.check import TrackingError, check_folder, check_tracking, closing_lines
 from scaling.tracking.run import facts_of
 from scaling.tracking.service import ask_service
 
@@ -82,11 +83,16 @@ def test_a_service_that_dies_midway_loses_nothing(command: Callable, server: Wan
     assert len(arrived) == 1
     [line] = [line for line in done.stdout.splitlines() if "wandb sync" in line]
     server.start()
-    words = line.split("`")[1].replace("wandb sync", f"{sys.executable} -m wandb sync")
-    environment = _environment(tmp_path) | server.environment()
-    synced = subprocess.run(words, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert synced.returncode == 0, synced.stderr
+    _sync(line, server, tmp_path)
     assert_arrived(server, records)
+
+
+def _sync(line: str, server: WandbServer, place: Path) -> None:
+    """Runs the command that a closing line prints between backticks."""
+    words = line.split("`")[1].replace("wandb sync", f"{sys.executable} -m wandb sync")
+    environment = _environment(place) | server.environment()
+    done = subprocess.run(words, shell=True, cwd=place, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def _environment(home: Path) -> dict[str, str]:
@@ -185,11 +191,40 @@ def test_a_disk_that_is_full_at_the_end_of_a_run_is_said(small_disk: Path, logge
 
 
 def test_closing_lines_quote_what_the_shell_would_split(make_cell: Callable, tmp_path: Path) -> None:
-    cell = make_cell(f"out='{tmp_path}/a b'", "wandb=offline", "sweep=mine")
-    [line] = closing_lines(cell)
-    assert f"wandb sync '{tmp_path}/a b/mine/wandb'/offline-run-*" in line
-    assert closing_lines(make_cell("wandb=disabled")) == []
-    assert closing_lines(make_cell("wandb=online", f"out={tmp_path}")) == []
+    words = (f"out='{tmp_path}/a b'", "sweep=mine")
+    assert closing_lines(make_cell(*words, "wandb=offline")) == []  # nothing was logged
+    place = tmp_path / "a b" / "mine" / "wandb"
+    (place / "offline-run-1-x").mkdir(parents=True)
+    (place / "run-2-y").mkdir()
+    for mode in ("offline", "online"):
+        [line] = closing_lines(make_cell(*words, f"wandb={mode}"))
+        assert f"`wandb sync '{place}'/offline-run-*`" in line
+    assert closing_lines(make_cell(*words, "wandb=disabled")) == []
+    (place / "undelivered").write_text("run-2-y\n")
+    [line] = closing_lines(make_cell(*words, "wandb=online"))
+    assert f"`wandb sync --include-online '{place}/run-2-y' '{place}'/offline-run-*`" in line
+    for name in ("offline-run-1-x/run-x.wandb.synced", "run-2-y/run-y.wandb.synced"):
+        (place / name).touch()
+    assert closing_lines(make_cell(*words, "wandb=online")) == []
+
+
+def test_an_agents_run_is_one_cell(make_cell: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sw1")
+    cells = [make_cell(f"seed={seed}", f"out={tmp_path}") for seed in (0, 1)]
+    with pytest.raises(TrackingError, match="a W&B agent's run is one cell, and this command has 2"):
+        check_tracking(cells)
+
+
+def test_facts_of_a_run(make_cell: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_PROJECT", "theirs")
+    small = make_cell("model=resnet8", "data.train_size=40", "sweep=mine")
+    facts = facts_of(small)
+    assert (facts.id, facts.name, facts.group) == (small.config_hash, small.cell_name, "mine")
+    assert (facts.job_type, facts.tags) == ("train", ("cnn", "resnet8", "strokes", "n=40"))
+    assert facts.config["data"]["train_size"] == 40
+    assert small.wandb.project == "theirs"
+    assert facts.tiny  # 119 steps of 64 images of 18 x 18 pixels
+    assert not facts_of(make_cell("model=resnet8", "budget.steps=100000", "data.train_size=1024")).tiny
 
 
 def test_a_cell_begun_before_says_so(make_cell: Callable, tmp_path: Path) -> None:
@@ -249,6 +284,7 @@ def test_disabled_costs_nothing(logged: Callable, tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow  # the test of a service gone midway has retries, too
 def test_a_retried_cell_is_the_same_run_and_says_so(logged: Callable, server: WandbServer) -> None:
     found, errors = logged("wandb=online", attempts=2, **server.environment())
     assert errors == ""
@@ -260,13 +296,45 @@ def test_a_retried_cell_is_the_same_run_and_says_so(logged: Callable, server: Wa
     assert [row["_step"] for row in run["history"]] == [0, 1, 2, 3]  # appended, nothing of the first attempt is lost
 
 
-def test_offline_asks_no_server_and_syncs_later(logged: Callable, server: WandbServer, tmp_path: Path) -> None:
+def test_a_service_gone_midway_costs_one_warning(
+    logged: Callable, server: WandbServer, make_cell: Callable, tmp_path: Path
+) -> None:
+    """It dies as the second of three runs begins; what was logged is complete after the printed `wandb sync`."""
+    server.dies_when = lambda s: s.requests.count("RunResumeStatus") == 2 and s.requests[-1] == "UpsertBucket"
+    words = ("wandb=online", "wandb.finish_timeout=2")
+    _, errors = logged(*words, attempts=3, **server.environment())
+    [warning] = errors.splitlines()
+    assert "the W&B service went away (a run's upload did not end in time); logged offline" in warning
+    server.start()
+    [line] = closing_lines(make_cell(*words, f"out={tmp_path}/runs"))
+    _sync(line, server, tmp_path)
+    [run] = server.runs.values()
+    assert (run["state"], run["notes"]) == ("finished", "attempt 3; the one before: interrupted")
+    assert [row["_step"] for row in run["history"]] == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.slow
+def test_a_service_gone_midway_holds_a_sweep_up_for_less_than_15_seconds(logged: Callable, server: WandbServer) -> None:
+    """With the time limits as they come. Six runs of no work of their own: what they take is what the client waits."""
+    death = [0.0]
+
+    def dies(s: WandbServer) -> bool:
+        death[0] = time.monotonic()
+        return s.requests.count("RunResumeStatus") == 2 and s.requests[-1] == "UpsertBucket"
+
+    server.dies_when = dies
+    logged("wandb=online", attempts=6, **server.environment())
+    assert time.monotonic() - death[0] < 15
+
+
+def test_offline_asks_no_server_and_syncs_later(
+    logged: Callable, server: WandbServer, make_cell: Callable, tmp_path: Path
+) -> None:
     found, errors = logged("wandb=offline", attempts=2, **server.environment())
     assert (errors, server.requests) == ("", [])
-    folders = sorted((tmp_path / "runs" / "single" / "wandb").glob("offline-run-*"))
-    assert len(folders) == 2
-    line = [sys.executable, "-m", "wandb", "sync", *map(str, folders)]
-    subprocess.run(line, env=_environment(tmp_path) | server.environment(), check=True, capture_output=True)
+    assert len(list((tmp_path / "runs" / "single" / "wandb").glob("offline-run-*"))) == 2
+    [line] = closing_lines(make_cell("wandb=offline", f"out={tmp_path}/runs"))
+    _sync(line, server, tmp_path)
     [run] = server.runs.values()
     assert (run["id"], run["state"], run["tags"][-1]) == (found["id"], "finished", "retried")
     assert len(run["history"]) == 4

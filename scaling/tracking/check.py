@@ -9,7 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.tracking.service import BYTES_A_RUN, GONE_FILE, LEAST_FREE, ask_service, existing, free_bytes
+from scaling.tracking.service import (
+    BYTES_A_RUN,
+    GONE_FILE,
+    LEAST_FREE,
+    UNDELIVERED_FILE,
+    ask_service,
+    existing,
+    free_bytes,
+)
 from scaling.tracking.wandb_run import under_agent
 
 if TYPE_CHECKING:
@@ -57,20 +65,29 @@ def check_tracking(cells: Sequence[CellConfig]) -> None:
         problem = ask_service()
         if problem:
             raise TrackingError(problem)
-    (folder / GONE_FILE).unlink(missing_ok=True)  # of an earlier start; the service has just answered
+    (folder / GONE_FILE).unlink(missing_ok=True)  # of an earlier start
     os.environ[_ASKED] = question
 
 
+def _not_synced(folder: Path) -> list[Path]:
+    """The W&B folders of a sweep that wait for `wandb sync`: offline runs, and online ones that were cut off."""
+    try:
+        cut_off = [folder / "wandb" / name for name in (folder / UNDELIVERED_FILE).read_text().split()]
+    except OSError:
+        cut_off = []
+    found = [*dict.fromkeys(cut_off), *(folder / "wandb").glob("offline-run-*")]
+    return [path for path in found if path.is_dir() and not any(path.glob("*.wandb.synced"))]
+
+
 def closing_lines(cell: CellConfig) -> list[str]:
-    """How what the sweep logged reaches W&B; empty if it is there already or nothing was logged."""
+    """How what was logged reaches W&B, as a command; empty if it is there already or nothing was logged."""
     folder = Path(cell.out) / cell.sweep
-    place = shlex.quote(f"{folder}/wandb") + "/"
-    if cell.wandb.mode == "offline":
-        return [f"W&B: offline; `wandb sync {place}offline-run-*` uploads the runs"]
-    gone = folder / GONE_FILE
-    if cell.wandb.mode == "disabled" or not gone.exists():
+    left = [] if cell.wandb.mode == "disabled" else _not_synced(folder)
+    if not left:
         return []
-    undelivered = [shlex.quote(f"{folder}/wandb/{name}") for name in gone.read_text(encoding="utf-8").split()]
-    offline = [f"{place}offline-run-*"] if any((folder / "wandb").glob("offline-run-*")) else []
-    words = " ".join([*undelivered, *offline])
+    offline = f"{shlex.quote(f'{folder}/wandb')}/offline-run-*"
+    cut_off = [shlex.quote(str(path)) for path in left if not path.name.startswith("offline-")]
+    if not cut_off:
+        return [f"W&B: offline; `wandb sync {offline}` uploads the runs"]
+    words = " ".join([*cut_off, *([offline] if len(left) > len(cut_off) else [])])
     return [f"W&B: the service went away; `wandb sync --include-online {words}` delivers the rest"]

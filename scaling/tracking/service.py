@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 
 LEAST_FREE = 20 * 2**20  # bytes that must be free for a run to be logged at all
 BYTES_A_RUN = 100_000  # of an offline run's files: 52 kB were seen for 50 points
-GONE_FILE = Path("wandb") / "service-gone"  # below a sweep's folder, for the rest of that sweep
+GONE_FILE = Path("wandb") / "service-gone"  # below a sweep's folder: stay offline for the rest of that sweep
+UNDELIVERED_FILE = Path("wandb") / "undelivered"  # names of online runs whose end did not reach the service
 _TIME_LIMIT = 6.0  # seconds that the service has to answer
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scaling.record import write_whole
+from scaling.data.place import cache_folder, write_atomically
 from scaling.tracking.check import TrackingError
 from scaling.tracking.service import ask_service, quiet_environment
 
@@ -22,11 +21,6 @@ PAGE = 50
 # Attributes of a run that W&B can filter by itself: column of the row -> name in the service's filters.
 ATTRIBUTES = {"group": "group", "job_type": "jobType", "state": "state"}
 _TIME_LIMIT = 20  # seconds for one page
-
-
-def cache_folder() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "vit-scaling" / "wandb"
 
 
 def _flat(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -82,13 +76,12 @@ def _cached(path: Path, light: Any) -> dict[str, Any] | None:
     return run if same else None
 
 
-def read_runs(path: str, filters: Mapping[str, Sequence[str]], folder: Path | None = None) -> list[dict[str, Any]]:
+def read_runs(path: str, filters: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     """The rows of all ended runs of `ENTITY/PROJECT` (or `PROJECT` of the key's own entity) but those of analyses.
 
     Args:
         path: the project.
         filters: column -> values. Those of ATTRIBUTES are asked of the service; the others are the caller's.
-        folder: the cache; by default in the user's.
 
     Raises:
         TrackingError: no key, no service, no such project; one line.
@@ -100,7 +93,7 @@ def read_runs(path: str, filters: Mapping[str, Sequence[str]], folder: Path | No
     import wandb
 
     address = wandb.setup().settings.base_url
-    place = (folder or cache_folder()) / hashlib.sha256(f"{address} {path}".encode()).hexdigest()[:16]
+    place = cache_folder(None) / "wandb" / hashlib.sha256(f"{address} {path}".encode()).hexdigest()[:16]
     asked = {name: {"$in": list(filters[key])} for key, name in ATTRIBUTES.items() if key in filters}
     found: dict[str, dict[str, Any]] = {}
     try:
@@ -114,9 +107,7 @@ def read_runs(path: str, filters: Mapping[str, Sequence[str]], folder: Path | No
         missing = [run.id for run in ended if run.id not in found]
         for run in _fetch(api, path, missing):
             found[run["id"]] = run
-            write_whole(place / f"{run['id']}.json", json.dumps(run).encode())
-    except OSError:  # of the cache
-        raise
+            write_atomically(place / f"{run['id']}.json", json.dumps(run).encode())
     except Exception as error:  # the client raises of many kinds, some of them its own service's
         raise TrackingError(f"wandb:{path}: {' '.join(str(error).split())}") from error
     running = sum(run.state in ("running", "pending") for run in listed)

@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from scaling.tracking.run import RunFacts, WandbOptions
-from scaling.tracking.service import GONE_FILE, LEAST_FREE, free_bytes, is_listening, quiet_environment
+from scaling.tracking.service import (
+    GONE_FILE,
+    LEAST_FREE,
+    UNDELIVERED_FILE,
+    free_bytes,
+    is_listening,
+    quiet_environment,
+)
 
 # Listing the installed packages takes the client four fifths of a run's start: tiny runs do it once in a process.
 _listed = False
@@ -39,7 +46,7 @@ def note_gone(folder: Path, reason: str, undelivered: str | None = None) -> None
     except FileExistsError:
         pass
     if undelivered:
-        with path.open("a", encoding="utf-8") as file:
+        with (folder / UNDELIVERED_FILE).open("a", encoding="utf-8") as file:
             file.write(f"{undelivered}\n")
 
 
@@ -82,7 +89,6 @@ class WandbTracker:
         facts.folder.mkdir(parents=True, exist_ok=True)
         settings = wandb.Settings(
             console="off",
-            silent=True,
             disable_git=True,
             x_disable_stats=facts.tiny,  # system metrics
             x_save_requirements=not (facts.tiny and _listed),
