@@ -83,6 +83,17 @@ def finish(outcome: Outcome, cell: CellConfig) -> int:
     return 1 if outcome.failures or outcome.left else 0
 
 
+Act = Callable[[Sequence[CellConfig]], int]
+
+
+def reach(cells: Sequence[CellConfig]) -> int:
+    """Brings the cells to their records and returns the exit status."""
+    return finish(run_cells(cells), cells[0])
+
+
+act: Act = reach  # what is done with the cells of the command; scaling.status only looks at them
+
+
 def _refuse(error: Exception) -> int:
     """Prints an error as one line and returns the exit status."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -100,7 +111,7 @@ def _run_one(config: DictConfig) -> None:
         full.hydra = HydraConfig.get()
     try:
         cell = cell_of(full, {}, lambda overrides: compose("config", list(overrides), return_hydra_config=True))
-        status = finish(run_cells([cell]), cell)
+        status = act([cell])
     except REFUSALS as error:
         status = _refuse(error)  # not raised: Hydra would add lines of its own
     if status:
@@ -111,7 +122,9 @@ def _stop(signum: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, *, act: Act = reach) -> int:
+    """Composes the cells of a command and does with them what `act` says."""
+    globals()["act"] = act
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if started_by_torchrun() and os.environ["RANK"] != "0":  # what there is to say, the first process says
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115

@@ -31,12 +31,11 @@ class PoolLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         # Imported here: Hydra imports every plugin at every start, --help included.
-        from scaling.sweep import run_cells
-        from scaling.train import cell_of, finish
+        from scaling import train
 
         bases: dict[str, Any] = {}
-        cells = [cell_of(self._compose(overrides), bases, self._compose) for overrides in job_overrides]
-        status = finish(run_cells(cells), cells[0])
+        cells = [train.cell_of(self._compose(overrides), bases, self._compose) for overrides in job_overrides]
+        status = train.act(cells)
         if status:
             sys.exit(status)
         return [JobReturn(overrides=list(o), status=JobStatus.COMPLETED) for o in job_overrides]

@@ -1,0 +1,211 @@
+"""Kills a sweep at random moments and starts it again: `python tests/kills.py kills=50 seed=0 [folder=DIR]`, `make kills`.
+
+A kill is SIGKILL of the command, of one of its workers, or of everything. When a sweep has come to its end it must equal
+an undisturbed one: every cell finished, its record written once and bit-equal, and nothing else left, neither files nor
+processes. Then the next sweep begins in a new folder, until there were as many kills as asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# Tiny strokes: some cells of a second, some of several; a checkpoint every .3 s; drop path and augmentation have states.
+WORDS = """-m model=resnet8_w8,vit_w48d3 seed=0,1 budget.factor=1,4 data.image_size=8 data.permute_patch=4
+data.train_size=64 data.test_size=64 budget.steps=320 optim.batch_size=16 data.augment=flip_crop model.drop_path=0.1
+device=cpu workers=2 checkpoint_seconds=0.3 wandb=disabled sweep=killed retry=failed""".split()
+KINDS = ("command", "worker", "everything")
+_CLOCK_FIELDS = ("train_seconds", "images_per_second", "overrides")
+
+
+class Broken(AssertionError):
+    """A promise that was not kept."""
+
+
+@dataclass
+class Tally:
+    """What was done and seen."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    sweeps: int = 0
+    starts: int = 0
+    checkpoints: int = 0  # that lay there when the sweep was started again
+    failed: int = 0  # records of a killed worker
+
+    def __str__(self) -> str:
+        kinds = ", ".join(f"{self.kills[kind]} {kind}" for kind in KINDS)
+        return (
+            f"{self.kills.total()} kills ({kinds}) over {self.sweeps} sweeps and {self.starts} starts; "
+            f"{self.checkpoints} checkpoints and {self.failed} failed records found when starting again: "
+            "every cell finished once, bit-equal to an undisturbed sweep, nothing left"
+        )
+
+
+def start(folder: Path, words: list[str]) -> subprocess.Popen[bytes]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    line = [sys.executable, "-m", "scaling.train", *words, f"out={folder}"]
+    log = (folder.parent / "log.txt").open("ab")
+    return subprocess.Popen(line, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+
+def family(session: int) -> list[int]:
+    """The processes of a session that are alive, its leader aside."""
+    alive = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != session:
+            with contextlib.suppress(OSError, IndexError):
+                state, _, _, its_session = (entry / "stat").read_text().rsplit(")", 1)[1].split()[:4]
+                if int(its_session) == session and state != "Z":
+                    alive.append(int(entry.name))
+    return alive
+
+
+def workers(session: int) -> list[int]:
+    """Those of the family that are worker processes (not Python's resource tracker)."""
+    found = []
+    for pid in family(session):
+        with contextlib.suppress(OSError):
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
+
+
+def results(folder: Path) -> dict[str, dict]:
+    """Every record by its cell, without what the clock decides."""
+    found = {}
+    for path in sorted(folder.rglob("record.json")):
+        record = json.loads(path.read_text())
+        found[path.parent.name] = {k: v for k, v in record.items() if k not in _CLOCK_FIELDS}
+    return found
+
+
+def _finished(folder: Path) -> dict[str, tuple[int, int]]:
+    stamps = {}
+    for path in folder.rglob("record.json"):
+        if json.loads(path.read_text())["status"] == "finished":
+            stamps[path.parent.name] = (path.stat().st_ino, path.stat().st_mtime_ns)
+    return stamps
+
+
+def _await_no_family(session: int) -> None:
+    deadline = time.monotonic() + 10
+    while family(session) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if family(session):
+        raise Broken(f"processes left: {family(session)}")
+
+
+def _kill(kind: str, process: subprocess.Popen[bytes], rng: random.Random) -> bool:
+    """Whether there was something to kill."""
+    if kind == "worker":
+        found = workers(process.pid)
+        if not found:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(rng.choice(found), signal.SIGKILL)
+    elif kind == "command":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+    return True
+
+
+def check_end(folder: Path, expected: dict[str, dict]) -> None:
+    """Raises Broken unless the folder holds what an undisturbed sweep leaves."""
+    found = results(folder)
+    if found != expected:
+        wrong = [name for name in expected if found.get(name) != expected[name]]
+        raise Broken(f"{len(wrong)} of {len(expected)} cells are not as in the undisturbed sweep: {wrong}")
+    names = {path.name for path in folder.rglob("*") if path.is_file()}
+    if names != {"record.json", "curve.csv"}:
+        raise Broken(f"files left: {sorted(names - {'record.json', 'curve.csv'})}")
+
+
+def run_killed(folder: Path, words: list[str], plan: list[tuple[str, float]], rng: random.Random, tally: Tally) -> None:
+    """One sweep to its end, killed by the plan's (kind, seconds after a start); uses up what it did."""
+    finished: dict[str, tuple[int, int]] = {}
+    while True:
+        tally.checkpoints += len(list(folder.rglob("checkpoint-*.pt")))
+        tally.failed += sum(record["status"] == "failed" for record in results(folder).values())
+        process = start(folder, words)
+        tally.starts += 1
+        begun = time.monotonic()
+        status: int | None = None
+        while plan and status is None:  # a worker's death does not end the command: it may be killed again
+            kind, moment = plan[0]
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                status = process.wait(max(0.0, begun + moment - time.monotonic()))
+            if status is None:
+                if not _kill(kind, process, rng):
+                    begun = time.monotonic() - moment + 0.5  # no worker yet: half a second later
+                    continue
+                tally.kills[kind] += 1
+                plan.pop(0)
+                if kind != "worker":
+                    break
+                begun = time.monotonic()
+        status = process.wait()
+        _await_no_family(process.pid)
+        now = _finished(folder)
+        changed = [name for name, stamp in finished.items() if now.get(name) != stamp]
+        if changed:
+            raise Broken(f"finished cells were run again: {changed}")
+        finished = now
+        if status == 0:
+            return
+        if status not in (1, -signal.SIGKILL):
+            raise Broken(f"exit status {status}; {(folder.parent / 'log.txt').read_text()[-2000:]}")
+
+
+def undisturbed(folder: Path, words: list[str]) -> tuple[dict[str, dict], float]:
+    """(records, seconds) of a sweep that nobody kills."""
+    begun = time.monotonic()
+    if start(folder, words).wait() != 0:
+        raise Broken((folder.parent / "log.txt").read_text()[-2000:])
+    return results(folder), time.monotonic() - begun
+
+
+def harass(folder: Path, *, kills: int, seed: int, words: list[str], kinds: tuple[str, ...] = KINDS) -> Tally:
+    """Kills until there were `kills` of them; each sweep is held against an undisturbed one.
+
+    Raises:
+        Broken: a promise was not kept; the folder stays as it is.
+    """
+    rng, tally = random.Random(seed), Tally()
+    expected, length = undisturbed(folder / "undisturbed", words)
+    check_end(folder / "undisturbed", expected)
+    plan = [(kinds[i % len(kinds)], rng.uniform(0.02, 0.9) * length) for i in range(kills)]
+    rng.shuffle(plan)
+    while plan:
+        place = folder / f"killed-{tally.sweeps}"
+        run_killed(place, words, plan, rng, tally)
+        check_end(place, expected)
+        tally.sweeps += 1
+        shutil.rmtree(place)
+        print(tally, flush=True)
+    return tally
+
+
+def main() -> int:
+    asked = dict(word.split("=", 1) for word in sys.argv[1:])
+    folder = Path(asked["folder"]) if "folder" in asked else Path(tempfile.mkdtemp(prefix="kills-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    harass(folder, kills=int(asked.get("kills", 50)), seed=int(asked.get("seed", 0)), words=WORDS)
+    shutil.rmtree(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
