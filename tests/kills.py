@@ -1,8 +1,8 @@
-"""Kills a sweep at random moments and starts it again: `python tests/kills.py kills=50 seed=0 [folder=DIR]`, `make kills`.
+"""Kills a sweep at random moments and starts it again: `make kills`, or `python tests/kills.py kills=50 seed=0`.
 
-A kill is SIGKILL of the command, of one of its workers, or of everything. When a sweep has come to its end it must equal
-an undisturbed one: every cell finished, its record written once and bit-equal, and nothing else left, neither files nor
-processes. Then the next sweep begins in a new folder, until there were as many kills as asked for.
+A kill is SIGKILL of the command, of one of its workers, or of everything. When a sweep has come to its end it must be
+equal to an undisturbed one: every cell finished, its record written once and bit-equal, and nothing else left, neither
+files nor processes. Then the next sweep begins in a new folder, until there were as many kills as asked for.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# Tiny strokes: some cells of a second, some of several; a checkpoint every .3 s; drop path and augmentation have states.
+# Tiny strokes: some cells of a second, some of several; a checkpoint every .3 s.
 WORDS = """-m model=resnet8_w8,vit_w48d3 seed=0,1 budget.factor=1,4 data.image_size=8 data.permute_patch=4
 data.train_size=64 data.test_size=64 budget.steps=320 optim.batch_size=16 data.augment=flip_crop model.drop_path=0.1
 device=cpu workers=2 checkpoint_seconds=0.3 wandb=disabled sweep=killed retry=failed""".split()
