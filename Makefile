@@ -5,7 +5,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: quickstart test test-slow lint format clean
+.PHONY: quickstart test test-slow kills lint format clean
 
 quickstart: $(VENV)/.installed
 	@$(PY) -m scaling.train sweeps=quickstart
@@ -16,6 +16,9 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m slow
+
+kills: $(VENV)/.installed-dev  # a sweep survives 50 SIGKILLs: about half an hour
+	$(PY) tests/kills.py kills=50
 
 lint: $(VENV)/.installed-dev
 	$(PY) -m ruff check .

@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # Tiny strokes: some cells of a second, some of several; a checkpoint every .3 s.
 WORDS = """-m model=resnet8_w8,vit_w48d3 seed=0,1 budget.factor=1,4 data.image_size=8 data.permute_patch=4
-data.train_size=64 data.test_size=64 budget.steps=320 optim.batch_size=16 data.augment=flip_crop model.drop_path=0.1
+data.train_size=64 data.test_size=64 budget.steps=320 optim.batch_size=16 data.augment=flip_crop
 device=cpu workers=2 checkpoint_seconds=0.3 wandb=disabled sweep=killed retry=failed""".split()
 KINDS = ("command", "worker", "everything")
 _CLOCK_FIELDS = ("train_seconds", "images_per_second", "overrides")
@@ -53,11 +53,17 @@ class Tally:
         )
 
 
+def _take_sigint() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def start(folder: Path, words: list[str]) -> subprocess.Popen[bytes]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     line = [sys.executable, "-m", "scaling.train", *words, f"out={folder}"]
     log = (folder.parent / "log.txt").open("ab")
-    return subprocess.Popen(line, env=environment, stdout=log, stderr=log, start_new_session=True)
+    # A test run in the background inherits an ignored SIGINT; a sweep at a terminal does not.
+    pipes = dict(stdout=log, stderr=log)
+    return subprocess.Popen(line, env=environment, **pipes, start_new_session=True, preexec_fn=_take_sigint)
 
 
 def family(session: int) -> list[int]:

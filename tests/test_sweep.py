@@ -1,12 +1,7 @@
 """What a sweep promises: finished cells are skipped, one cell's end is not the sweep's, the record is bit-equal."""
 
-import contextlib
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -246,48 +241,3 @@ def test_version_answers(command: Callable) -> None:
     from scaling import __version__
 
     assert command("scaling.train", "--version").stdout.strip() == __version__
-
-
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="reads /proc for the processes that are left")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_a_stopped_sweep_leaves_no_process_and_no_half_record(tmp_path: Path, number: signal.Signals) -> None:
-    """The parent is told to stop (or killed) while two workers are at cells that would take minutes."""
-    words = ["-m", "seed=0,1", "model=resnet8", "budget.steps=100000", "device=cpu", "wandb=disabled", "workers=2"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent), "OMP_NUM_THREADS": "1"}
-    parent = subprocess.Popen(
-        [sys.executable, "-m", "scaling.train", *words], cwd=tmp_path, env=environment,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        # A test run in the background inherits an ignored SIGINT; a sweep at a terminal does not.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
-
-    def family() -> list[int]:
-        """The processes of the parent's session, itself aside, that are still alive."""
-        alive = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and int(entry.name) != parent.pid:
-                try:
-                    fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-                except (OSError, IndexError):
-                    continue
-                if int(fields[3]) == parent.pid and fields[0] != "Z":
-                    alive.append(int(entry.name))
-        return alive
-
-    try:
-        deadline = time.monotonic() + 60
-        while len(family()) < 3 and time.monotonic() < deadline:  # two workers and the resource tracker
-            time.sleep(0.1)
-        time.sleep(2)
-        assert len(family()) >= 2
-        os.kill(parent.pid, number)
-        assert parent.wait(20) == (130 if number != signal.SIGKILL else -signal.SIGKILL)
-        deadline = time.monotonic() + 10
-        while family() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert family() == []
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(parent.pid, signal.SIGKILL)  # a test that fails leaves nothing running
-    assert not list(tmp_path.rglob("record.json"))
-    assert not list(tmp_path.rglob("*.tmp"))
