@@ -18,10 +18,15 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # as a script
+
+from scaling.lock import is_held  # noqa: E402
+
 # Tiny strokes: some cells of a second, some of several; a checkpoint every .3 s.
 WORDS = """-m model=resnet8_w8,vit_w48d3 seed=0,1 budget.factor=1,4 data.image_size=8 data.permute_patch=4
 data.train_size=64 data.test_size=64 budget.steps=320 optim.batch_size=16 data.augment=flip_crop
@@ -113,6 +118,12 @@ def _await_no_family(session: int) -> None:
         raise Broken(f"processes left: {family(session)}")
 
 
+def _await_work(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Until some cell is running, or all have ended."""
+    while process.poll() is None and not any(is_held(path.parent) for path in folder.rglob(".lock")):
+        time.sleep(0.02)
+
+
 def _kill(kind: str, process: subprocess.Popen[bytes], rng: random.Random) -> bool:
     """Whether there was something to kill."""
     if kind == "worker":
@@ -139,29 +150,36 @@ def check_end(folder: Path, expected: dict[str, dict]) -> None:
         raise Broken(f"files left: {sorted(names - {'record.json', 'curve.csv'})}")
 
 
-def run_killed(folder: Path, words: list[str], plan: list[tuple[str, float]], rng: random.Random, tally: Tally) -> None:
-    """One sweep to its end, killed by the plan's (kind, seconds after a start); uses up what it did."""
+@dataclass(frozen=True)
+class Kill:
+    """Who is killed, and when: so many seconds after the start, or after some cell runs."""
+
+    kind: str
+    at_work: bool
+    seconds: float
+
+
+def _disturb(process: subprocess.Popen[bytes], folder: Path, plan: list[Kill], rng: random.Random) -> Iterator[Kill]:
+    """Does the next kills of the plan to this start, until one ends the command or it ends by itself."""
+    while plan and process.poll() is None:
+        if plan[0].at_work:
+            _await_work(process, folder)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(plan[0].seconds)
+            return
+        if _kill(plan[0].kind, process, rng):
+            yield plan.pop(0)
+
+
+def run_killed(folder: Path, words: list[str], plan: list[Kill], rng: random.Random, tally: Tally) -> None:
+    """One sweep to its end, through the kills of the plan; uses up those that were done."""
     finished: dict[str, tuple[int, int]] = {}
     while True:
         tally.checkpoints += len(list(folder.rglob("checkpoint-*.pt")))
         tally.failed += sum(record["status"] == "failed" for record in results(folder).values())
         process = start(folder, words)
         tally.starts += 1
-        begun = time.monotonic()
-        status: int | None = None
-        while plan and status is None:  # a worker's death does not end the command: it may be killed again
-            kind, moment = plan[0]
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                status = process.wait(max(0.0, begun + moment - time.monotonic()))
-            if status is None:
-                if not _kill(kind, process, rng):
-                    begun = time.monotonic() - moment + 0.5  # no worker yet: half a second later
-                    continue
-                tally.kills[kind] += 1
-                plan.pop(0)
-                if kind != "worker":
-                    break
-                begun = time.monotonic()
+        tally.kills.update(kill.kind for kill in _disturb(process, folder, plan, rng))
         status = process.wait()
         _await_no_family(process.pid)
         now = _finished(folder)
@@ -176,9 +194,11 @@ def run_killed(folder: Path, words: list[str], plan: list[tuple[str, float]], rn
 
 
 def undisturbed(folder: Path, words: list[str]) -> tuple[dict[str, dict], float]:
-    """(records, seconds) of a sweep that nobody kills."""
+    """(records, seconds from its first cell's beginning) of a sweep that nobody kills."""
+    process = start(folder, words)
+    _await_work(process, folder)
     begun = time.monotonic()
-    if start(folder, words).wait() != 0:
+    if process.wait() != 0:
         raise Broken((folder.parent / "log.txt").read_text()[-2000:])
     return results(folder), time.monotonic() - begun
 
@@ -192,7 +212,7 @@ def harass(folder: Path, *, kills: int, seed: int, words: list[str], kinds: tupl
     rng, tally = random.Random(seed), Tally()
     expected, length = undisturbed(folder / "undisturbed", words)
     check_end(folder / "undisturbed", expected)
-    plan = [(kinds[i % len(kinds)], rng.uniform(0.02, 0.9) * length) for i in range(kills)]
+    plan = [Kill(kinds[i % len(kinds)], i % 5 > 0, rng.uniform(0, 0.9 * length)) for i in range(kills)]
     rng.shuffle(plan)
     while plan:
         place = folder / f"killed-{tally.sweeps}"

@@ -203,7 +203,7 @@ def test_fail_fast_stops_the_sweep_at_the_first_failure(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_stopped_sweep_leaves_no_process_and_no_half_record(tmp_path: Path, number: signal.Signals) -> None:
     """The command is told to stop (or killed) while a worker is at a cell that would take minutes, with W&B running.
-    Told, it leaves a checkpoint of that moment. (That the next start goes on from it is test_checkpoint's and kills'.)"""
+    Told, it leaves a checkpoint of that moment. (test_checkpoint and kills go on from it.)"""
     out = tmp_path / "runs"
     words = [*TINY, "budget.steps=1000000", "checkpoint_seconds=1", "wandb=offline"]
     parent = start(out, words)
