@@ -184,7 +184,7 @@ def _caveats(advice: Advice, plan: NextRuns | None) -> list[str]:
         lines += [f"audit failed: {c.message}" for c in crossover.failed_checks]
     silent = [c for c in crossover.checks if c.status == "unknown"]
     if silent:
-        lines.append(f"not known from these results: {'; '.join(c.message for c in silent)}")
+        lines.append(f"not known from these results: {'; '.join(dict.fromkeys(c.message for c in silent))}")
     # Of the warnings those that no check of the audit has said already.
     told = {c.code for c in silent} | {"single_seed", "few_sizes"}
     lines += [w["message"] for w in crossover.warnings if w["code"] not in told]

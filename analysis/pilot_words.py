@@ -101,6 +101,6 @@ def _basis(advices: Sequence[Advice], found: Look, design: Design, progress: Pro
         lines.append(f"measured up to {measured(design.sizes[-1])} images only, for want of time")
     silent = [c.message for c in today.crossover.checks if c.status == "unknown"]
     if silent:
-        lines.append(f"not known: {'; '.join(silent)}")
+        lines.append(f"not known: {'; '.join(dict.fromkeys(silent))}")
     lines.append("larger or pre-trained models can answer differently: a pilot says which way the data lean, no more")
     return lines
