@@ -16,6 +16,7 @@ from scaling.data.check import check_data
 from scaling.data.errors import DataError
 from scaling.init_from import InitError, check_start
 from scaling.model_config import ModelConfig, ModelError, check_model
+from scaling.tracking import TRACKERS
 
 _T = TypeVar("_T")
 # What else to say of a group with a missing setting.
@@ -79,8 +80,8 @@ def _check_run(cell: CellConfig) -> None:
     _require(cell.wandb.mode in modes, f"wandb.mode={cell.wandb.mode} is not one of {', '.join(modes)}")
     limits = (cell.wandb.init_timeout, cell.wandb.finish_timeout)
     _require(all(0 < limit <= 3600 for limit in limits), f"wandb.*_timeout must be seconds, not {limits}")
-    strange = sorted(set(cell.trackers) - {"csv", "tensorboard"})
-    _require(not strange, f"trackers: {', '.join(strange)} is neither csv nor tensorboard")
+    strange = sorted(set(cell.trackers) - set(TRACKERS))
+    _require(not strange, f"trackers: {', '.join(strange)} is not one of {', '.join(TRACKERS)}")
     name_is_legal = re.fullmatch(r"[0-9A-Za-z._-]+", cell.sweep) is not None and cell.sweep.strip(".") != ""
     _require(name_is_legal, f"sweep={cell.sweep!r} names a folder and a W&B group: letters, digits, dots, - and _ only")
 

@@ -141,7 +141,7 @@ def test_no_key_is_one_line_before_anything_starts(command: Callable, closed_por
     )
     assert done.returncode == 2
     assert done.stderr == (
-        "error: wandb=online needs a key: set WANDB_API_KEY or run `wandb login`, or leave it offline\n"
+        "error: W&B needs a key: set WANDB_API_KEY or run `wandb login`, or leave it at wandb=offline\n"
     )
     assert not (tmp_path / "runs").exists()
 
@@ -374,5 +374,5 @@ def test_tensorboard_files(logged: Callable, tmp_path: Path) -> None:
 
 
 def test_trackers_that_do_not_exist_are_refused(make_cell: Callable) -> None:
-    with pytest.raises(ValueError, match="mlflow is neither csv nor tensorboard"):
+    with pytest.raises(ValueError, match="mlflow is not one of csv, tensorboard"):
         make_cell("trackers=[csv,mlflow]")

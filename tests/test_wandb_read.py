@@ -81,6 +81,7 @@ def test_a_group_of_runs_is_the_records_it_came_from(server: WandbServer, loaded
     assert "1 runs have not ended" in errors
     assert {row["name"] for row in rows} == {"r0", "r1", "r2", "r3", "r4", "h010"}
     assert {row["provenance"] for row in rows} == {f"wandb:{ENTITY}/p/{row['run_id']}" for row in rows}
+    assert all(row["wandb_url"] == f"{server.url}/{ENTITY}/p/runs/{row['run_id']}" for row in rows)
     [crashed] = [row for row in rows if row["run_id"] == "h010"]
     assert (crashed["status"], crashed["error_text"]) == ("failed", "W&B has it as crashed")
     assert (crashed["family"], crashed["train_size"], crashed["seed"]) == ("vit", 128, 10)

@@ -4,6 +4,6 @@ This package alone imports wandb, and only where it is used. Free of torch, so t
 """
 
 from scaling.tracking.check import TrackingError, check_tracking, closing_lines
-from scaling.tracking.track import Tracker, add_to_agents_run, track
+from scaling.tracking.track import TRACKERS, Tracker, add_to_agents_run, track
 
-__all__ = ["Tracker", "TrackingError", "add_to_agents_run", "check_tracking", "closing_lines", "track"]
+__all__ = ["TRACKERS", "Tracker", "TrackingError", "add_to_agents_run", "check_tracking", "closing_lines", "track"]

@@ -64,7 +64,7 @@ def check_tracking(cells: Sequence[CellConfig]) -> None:
     if mode == "online":
         problem = ask_service()
         if problem:
-            raise TrackingError(problem)
+            raise TrackingError(f"{problem}, or leave it at wandb=offline")
     (folder / GONE_FILE).unlink(missing_ok=True)  # of an earlier start
     os.environ[_ASKED] = question
 

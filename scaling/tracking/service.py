@@ -69,7 +69,7 @@ def ask_service() -> str | None:
             command, capture_output=True, text=True, timeout=9.0, env=os.environ | {"PYTHONPATH": path}
         )
     except subprocess.TimeoutExpired:
-        return "the W&B service did not answer within 9 s; leave wandb offline, or try again"
+        return "the W&B service did not answer within 9 s"
     try:
         found = json.loads(done.stdout.strip().splitlines()[-1])["problem"]
     except (IndexError, ValueError, KeyError, TypeError):
@@ -84,16 +84,16 @@ def _problem() -> str | None:
 
     address = wandb.setup().settings.base_url
     if not wandb.login(prompt=False, verify=False):
-        return "wandb=online needs a key: set WANDB_API_KEY or run `wandb login`, or leave it offline"
+        return "W&B needs a key: set WANDB_API_KEY or run `wandb login`"
     if not is_listening():
-        return f"{address} cannot be reached: check the network and WANDB_BASE_URL, or leave wandb offline"
+        return f"{address} cannot be reached: check the network and WANDB_BASE_URL"
     try:
         wandb.Api(timeout=int(_TIME_LIMIT))  # asks who the key belongs to
     except Exception as error:
         text = " ".join(str(error).split())
         if any(word in text for word in ("error 401", "error 403", "not logged in", "API key")):
             return f"{address} does not accept the key: check WANDB_API_KEY or run `wandb login --relogin`"
-        return f"{address} does not answer as W&B does ({text}); leave wandb offline, or try again"
+        return f"{address} does not answer as W&B does ({text})"
     return None
 
 

@@ -92,7 +92,7 @@ def publish(analysis: Analysis, options: WandbOptions) -> tuple[str, bool]:
     if options.mode == "online":
         problem = ask_service()
         if problem:
-            raise TrackingError(problem)
+            raise TrackingError(f"{problem}, or leave it at wandb=offline")
     (folder / GONE_FILE).unlink(missing_ok=True)
     trackers: list[WandbTracker] = []
     try:

@@ -18,7 +18,7 @@ _TIME_LIMIT = 60  # seconds for one run
 
 
 def find_run_folders(folder: Path) -> list[Path]:
-    """A run's folder itself, or those in a `wandb` folder or a sweep's; of several attempts at one run the newest."""
+    """A run's folder itself, or those in a `wandb` folder or below; of several attempts at one run the newest."""
     if any(folder.glob("*.wandb")):
         return [folder]
     found = sorted(

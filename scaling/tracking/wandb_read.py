@@ -57,12 +57,13 @@ def row_of(run: Mapping[str, Any]) -> dict[str, Any]:
         row["status"] = "finished" if run["state"] == "finished" and not ours else "failed"
         if row["status"] == "failed":
             row["error_text"] = f"W&B has it as {run['state']}"
-    return row | {"group": run["group"], "job_type": run["job_type"], "state": run["state"], "run_id": run["id"]}
+    row |= {key: run[key] for key in ("group", "job_type", "state")}
+    return row | {"run_id": run["id"], "wandb_url": run.get("url")}
 
 
 def _whole(run: Any) -> dict[str, Any]:
     attributes = {"id": run.id, "name": run.name, "state": run.state, "heartbeat": run.heartbeat_at}
-    attributes |= {"group": run.group, "job_type": run.job_type}
+    attributes |= {"group": run.group, "job_type": run.job_type, "url": run.url}
     return attributes | {"config": dict(run.config), "summary": dict(run.summary_metrics)}
 
 
