@@ -22,7 +22,7 @@ def find_run_folders(folder: Path) -> list[Path]:
     if any(folder.glob("*.wandb")):
         return [folder]
     found = sorted(
-        [*folder.glob("*run-*-*"), *folder.glob("wandb/*run-*-*")], key=lambda path: path.name.split("-")[-2]
+        [*folder.glob("*run-*-*"), *folder.glob("**/wandb/*run-*-*")], key=lambda path: path.name.split("-")[-2]
     )
     return list({path.name.split("-")[-1]: path for path in found if any(path.glob("*.wandb"))}.values())
 
