@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -21,10 +22,13 @@ def find_run_folders(folder: Path) -> list[Path]:
     """A run's folder itself, or those in a `wandb` folder or below; of several attempts at one run the newest."""
     if any(folder.glob("*.wandb")):
         return [folder]
-    found = sorted(
-        [*folder.glob("*run-*-*"), *folder.glob("**/wandb/*run-*-*")], key=lambda path: path.name.split("-")[-2]
-    )
-    return list({path.name.split("-")[-1]: path for path in found if any(path.glob("*.wandb"))}.values())
+    runs: dict[str, tuple[str, Path]] = {}
+    for path in (*folder.glob("*run-*-*"), *folder.glob("**/wandb/*run-*-*")):
+        name = re.fullmatch(r"(?:offline-)?run-(\d+_\d+)-(.+)", path.name)
+        if name and any(path.glob("*.wandb")):
+            time, run_id = name.groups()
+            runs[run_id] = max((time, path), runs.get(run_id, ("", path)))
+    return [path for _, path in sorted(runs.values())]
 
 
 def _inspect(folder: Path) -> dict[str, Any]:
@@ -34,9 +38,11 @@ def _inspect(folder: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
-        last = (done.stderr.strip().splitlines() or ["nothing printed"])[-1]
+        found = {}
+    if not found.get("run_id"):  # of a torn file the reader says nothing
+        last = (done.stderr.strip().splitlines() or ["nothing in it"])[-1]
         way_out = "name the folder of records beside it, or `wandb sync` it"
-        raise TrackingError(f"{folder}: the W&B client cannot read it ({last}); {way_out}") from None
+        raise TrackingError(f"{folder}: the W&B client cannot read it ({last}); {way_out}")
     return found
 
 
