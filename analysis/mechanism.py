@@ -21,6 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.arguments import InputError
+from analysis.style import COLOURS, INK
 from scaling import __version__
 
 USAGE = """usage: python -m analysis.mechanism run=PATH [out=DIR]
@@ -91,10 +92,10 @@ def draw_attention_distance(ax: Axes, numbers: Mapping[str, Any]) -> Axes:
     """A point for every head, a line through the layers' means, and the distance of uniform attention."""
     layers = np.arange(1, len(numbers["attention_distance"]) + 1)
     for layer, heads in zip(layers, numbers["attention_distance"], strict=True):
-        ax.plot([layer] * len(heads), heads, "o", ms=5, mew=0, color="#d9480f", alpha=0.6)
+        ax.plot([layer] * len(heads), heads, "o", ms=5, mew=0, color=COLOURS["vit"][0], alpha=0.6)
     means = [float(np.mean(heads)) for heads in numbers["attention_distance"]]
-    ax.plot(layers, means, "-", lw=1.6, color="#d9480f", label="mean of the heads")
-    ax.axhline(numbers["attention_distance_uniform"], color="#30363d", lw=1, ls=(0, (4, 3)), label="uniform attention")
+    ax.plot(layers, means, "-", lw=1.6, color=COLOURS["vit"][0], label="mean of the heads")
+    ax.axhline(numbers["attention_distance_uniform"], color=INK, lw=1, ls=(0, (4, 3)), label="uniform attention")
     ax.set_xticks(layers)
     ax.set_ylim(bottom=0)
     ax.set_xlabel("layer")

@@ -18,6 +18,7 @@ from analysis.arguments import InputError, TableArguments
 from analysis.crossover import Crossover, find_crossovers
 from analysis.mechanism import read_run
 from analysis.plot import plot_curves
+from analysis.style import COLOURS, INK
 
 Numbers = Mapping[str, Any]
 
@@ -42,7 +43,7 @@ def draw_errors(ax: Axes, runs: Sequence[Numbers], crossover: Crossover | None) 
         _size_axis(ax, sizes)
         ax.set_xlim(min(sizes) / 1.2, max(sizes) * 1.2)
     else:
-        ax.plot(sizes, [run["test_error"] for run in runs], "o", ms=5, mew=0, color="#d9480f")
+        ax.plot(sizes, [run["test_error"] for run in runs], "o", ms=5, mew=0, color=COLOURS["vit"][0])
         ax.set_yscale("log")
         ax.yaxis.set_minor_formatter("{x:g}")
         ax.set_ylabel("test error")
@@ -59,7 +60,7 @@ def draw_distances(ax: Axes, runs: Sequence[Numbers]) -> Axes:
         ax.plot(sizes, means, "o", ms=4, mew=0, color=shade, alpha=0.7)
         middle = [means[sizes == size].mean() for size in np.unique(sizes)]
         ax.plot(np.unique(sizes), middle, lw=1.6, color=shade, label=f"layer {layer + 1}")
-    ax.axhline(runs[0]["attention_distance_uniform"], color="#30363d", lw=1, ls=(0, (4, 3)), label="uniform")
+    ax.axhline(runs[0]["attention_distance_uniform"], color=INK, lw=1, ls=(0, (4, 3)), label="uniform")
     ax.set_ylabel("mean attention distance (pixels)")
     ax.legend(fontsize=8)
     _size_axis(ax, sizes.tolist())
@@ -71,9 +72,9 @@ def draw_position_scores(ax: Axes, runs: Sequence[Numbers]) -> Axes:
     scored = [run for run in runs if run["positions"]]
     if scored:
         at = [run["train_size"] for run in scored]
-        ax.plot(at, [run["positions"]["difference"] for run in scored], "o", ms=5, mew=0, color="#d9480f")
+        ax.plot(at, [run["positions"]["difference"] for run in scored], "o", ms=5, mew=0, color=COLOURS["vit"][0])
         highs = [run["positions"]["null_high"] for run in scored]
-        ax.plot(at, highs, "_", ms=12, color="#30363d", label="95% of random orders are below")
+        ax.plot(at, highs, "_", ms=12, color=INK, label="95% of random orders are below")
         ax.legend(fontsize=8)
     ax.set_ylabel("cosine, same row or column minus elsewhere")
     _size_axis(ax, [run["train_size"] for run in runs])
@@ -102,17 +103,22 @@ def _crossovers(path: Path) -> list[Crossover]:
         return []
 
 
+def group_runs(runs: Sequence[Numbers]) -> dict[tuple[Any, ...], list[Numbers]]:
+    """By `KEY`, the inspected ViTs that differ in nothing but training set and seed; CNNs are left out."""
+    groups: dict[tuple[Any, ...], list[Numbers]] = {}
+    for run in runs:
+        if "attention_distance" in run and run["train_size"] is not None:
+            groups.setdefault(tuple(run[k] for k in KEY), []).append(run)
+    return groups
+
+
 def draw_sweeps(path: Path) -> dict[str, Figure]:
     """A page for every ViT (and data set, locality, image size) of a sweep's folder that was inspected, by file name.
 
     Raises:
         InputError: there is none.
     """
-    groups: dict[tuple[Any, ...], list[Numbers]] = {}
-    for file in sorted(path.rglob("inspect.json")):
-        run = read_run(file.parent)[0]
-        if "attention_distance" in run and run["train_size"] is not None:
-            groups.setdefault(tuple(run[k] for k in KEY), []).append(run)
+    groups = group_runs([read_run(file.parent)[0] for file in sorted(path.rglob("inspect.json"))])
     if not groups:
         raise InputError(f"{path}: no inspected ViT in it; run python -m scaling.inspect run={path}")
     found = _crossovers(path)

@@ -1,4 +1,4 @@
-"""Results in, a folder out: report.html, report.md, figures, results.csv, fits.json, crossover.json.
+"""Results in, a folder out: report.html, report.md, figures/, tables/, results.csv, fits.json, crossover.json.
 
 python -m analysis.report results=runs/quickstart out=runs/quickstart/report
 """
@@ -13,16 +13,20 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from analysis.arguments import TABLE_KEYS, InputError, TableArguments, run_command
+from analysis.arguments import TABLE_KEYS, InputError, TableArguments, run_command, split_list
 from scaling import __version__
+
+if TYPE_CHECKING:
+    from analysis.crossover import Crossover
 
 USAGE = f"""usage: python -m analysis.report results=PATH [out=DIR] [key=value ...]
 
 Fits the scaling curves, decides where a ViT overtakes a CNN, and writes the report. The first line printed is the
 verdict, the last one the path of crossover.json.
   out=report           folder to write to
+  figures=[png,svg,pdf]  the formats of the figures beside the page, or none
 {TABLE_KEYS}"""
 
 
@@ -42,45 +46,81 @@ def _versions() -> dict[str, str]:
     import numpy
     import pandas
     import scipy
+    import vl_convert
 
     found = {"vit-scaling": __version__, "Python": platform.python_version()}
-    return found | {m.__name__: m.__version__ for m in (numpy, scipy, pandas, matplotlib)}
+    found |= {m.__name__: m.__version__ for m in (numpy, scipy, pandas, matplotlib)}
+    return found | {"Vega-Lite": vl_convert.get_vegalite_versions()[-1]}
+
+
+def _fit(crossover: Crossover, model: str) -> dict[str, Any]:
+    """One model's fit as numbers, for fits.json."""
+    from analysis.tables import curves
+
+    curve, rows = crossover.families.curves[model], curves(crossover)
+    return {
+        "model": model,
+        "family": next(f for f, models in crossover.families.models.items() if model in models),
+        "forms": curve.forms,
+        "lack_of_fit": curve.lack_of_fit,
+        "seed_spread": curve.points.tau,
+        "fit_range": list(curve.fit_range),
+        "points": [
+            {"size": float(n), "log_error": float(z), "standard_error": float(v) ** 0.5, "runs": int(r)}
+            for n, z, v, r in zip(
+                curve.points.sizes, curve.points.log_error, curve.points.variance, curve.points.runs, strict=True
+            )
+        ],
+        "curve": [
+            {"size": row[crossover.axis], "median": row["fitted"], "interval": [row["low"], row["high"]]}
+            for row in rows[rows["model"] == model].to_dict("records")
+        ],
+        "warnings": curve.warnings,
+    }
 
 
 def run(arguments: TableArguments, own: dict[str, str]) -> int:
+    from analysis.chart import chart
     from analysis.crossover import answer
-    from analysis.figures import FIGURES, render
-    from analysis.page import band, figure_name, render_pages
+    from analysis.figures import KINDS, draw_all
+    from analysis.inspected import pictures
+    from analysis.page import library, render_pages
     from analysis.results import load, split_questions, write_csv
+    from analysis.tables import all_tables
     from analysis.words import verdict_sentence
 
     out = Path(own.get("out") or "report")
     if out.exists() and not out.is_dir():
         raise InputError(f"out={out} is not a folder")
+    kinds = split_list(own.get("figures", "[png,svg,pdf]"))
+    kinds = () if kinds == ("none",) else kinds
+    if not set(kinds) <= set(KINDS):
+        raise InputError(f"figures={','.join(kinds)}: some of {', '.join(KINDS)}, or none")
     table = load(arguments)
     options: dict[str, Any] = {k: getattr(arguments, k) for k in ("level", "metric", "axis", "audit", "seed")}
     crossovers = [answer(key, rows, **options) for key, rows in split_questions(table)]
 
-    files: dict[str, str | bytes] = {}
-    inline: list[dict[str, bytes]] = []
-    for i, crossover in enumerate(crossovers):
-        inline.append({})
-        for name, draw in FIGURES.items():
-            figure = draw(crossover)
-            if figure is None:
-                continue
-            salt = figure_name(name, i)
-            files[f"{salt}.png"] = render(figure, "png", salt=salt)
-            files[f"{salt}.svg"] = render(figure, "svg", salt=salt)
-            inline[i][name] = render(figure, "svg", salt=salt, transparent=True)
-    command = shlex.join(["python", "-m", "analysis.report", *_given(arguments, own)])
-    files["report.html"], files["report.md"] = render_pages(crossovers, inline, command=command, versions=_versions())
-    fits = [{"key": c.key, "models": [band(c, m) for m in c.families.curves]} for c in crossovers]
+    collect = draw_all(crossovers, kinds)
+    charts = [chart(c) for c in crossovers]
+    library()  # takes two seconds, in which the figures are drawn
+    drawn = collect()
+    files: dict[str, str | bytes] = {f"figures/{name}": content for name, content in drawn.files.items()}
+    files |= {f"tables/{name}.csv": text for name, text in all_tables(crossovers).items()}
+    files["report.html"], files["report.md"] = render_pages(
+        crossovers,
+        charts,
+        drawn,
+        pictures=pictures(arguments.results, crossovers),
+        command=shlex.join(["python", "-m", "analysis.report", *_given(arguments, own)]),
+        versions=_versions(),
+    )
+    fits = [{"key": c.key, "models": [_fit(c, m) for m in c.families.curves]} for c in crossovers]
     files["fits.json"] = _json({"schema": 1, "level": arguments.level, "groups": fits})
     groups = [c.to_dict() for c in crossovers]
     files["crossover.json"] = _json({"schema": 1, "level": arguments.level, "headline": 0, "groups": groups})
 
-    out.mkdir(parents=True, exist_ok=True)
+    for folder in (out, out / "figures", out / "tables"):
+        folder.mkdir(parents=True, exist_ok=True)
     write_csv(table, out / "results.csv")
     for name, content in files.items():  # crossover.json comes last: where it is, the report is complete
         _write(out / name, content)
@@ -108,7 +148,7 @@ def _given(arguments: TableArguments, own: dict[str, str]) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(USAGE, ("out",), run, sys.argv[1:] if arguments is None else arguments)
+    return run_command(USAGE, ("out", "figures"), run, sys.argv[1:] if arguments is None else arguments)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from analysis.crossings import HORIZON, Interval, Verdict
 from analysis.crossover import Crossover
 
 FAMILY = {"vit": "ViT", "cnn": "CNN"}
-UNITS = {"train_size": "images", "seen_examples": "examples seen", "train_flops": "FLOPs"}
+UNITS = {"train_size": "images", "seen_examples": "examples seen", "train_flops": "FLOPs", "train_seconds": "seconds"}
 LABELS = {
     "observed": "crossing observed",
     "extrapolated": "crossing extrapolated",
@@ -135,9 +135,10 @@ def verdict_sentence(crossover: Crossover) -> str:
     return where + text + _last_errors(crossover)
 
 
-def short_verdict(verdict: Verdict, level: float) -> str:
-    """The verdict for a table's cell."""
+def short_verdict(verdict: Verdict, level: float | None) -> str:
+    """The verdict for a table's cell; without its interval if `level` is None."""
     text = LABELS[verdict.verdict]
     if verdict.crossover_size is None:
         return text
-    return f"{text} near {number(verdict.crossover_size)} ({interval(verdict.interval, level)})"
+    bounds = "" if level is None else f" ({interval(verdict.interval, level)})"
+    return f"{text} near {number(verdict.crossover_size)}{bounds}"
