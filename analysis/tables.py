@@ -11,7 +11,6 @@ import pandas as pd
 
 from analysis.crossings import HORIZON, Verdict
 from analysis.crossover import Crossover
-from analysis.noise import log_errors
 from analysis.words import title
 
 
@@ -97,22 +96,6 @@ def residuals(crossover: Crossover) -> pd.DataFrame:
         parts.append(part)
     columns = ["model", crossover.axis, "runs", "ratio", "ratio_low", "ratio_high"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
-
-
-def run_residuals(crossover: Crossover) -> pd.Series:
-    """Per fitted run its error over the fitted one, NaN where its model has no curve; indexed as `selection.fitted`."""
-    fitted = crossover.selection.fitted
-    ratio = pd.Series(np.nan, fitted.index)
-    for model, curve in crossover.families.curves.items():
-        rows = fitted[fitted["model"] == model]
-        images = (
-            rows["test_examples"].to_numpy(float)
-            if "test_examples" in rows and rows["test_examples"].notna().all()
-            else None
-        )
-        logs, _ = log_errors(rows[crossover.metric].to_numpy(float), images)
-        ratio[rows.index] = np.exp(logs - np.log(curve.predict(rows[crossover.axis])))
-    return ratio
 
 
 def fits(crossover: Crossover) -> pd.DataFrame:

@@ -11,7 +11,9 @@ from synthetic import as_table, make_sweep, write_sweep
 
 from analysis import plot
 from analysis.crossover import Crossover, find_crossover
-from analysis.figures import FIGURES, render
+from analysis.figures import FIGURES, WHOLE, draw_all, render
+from analysis.knob import knobs, plot_knob
+from analysis.panels import models_with_grids, plot_learning_rates, plot_parameters, plot_residuals
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +49,57 @@ def test_the_gap_passes_one_at_the_crossing(answer: Crossover) -> None:
 
 
 def test_the_chosen_learning_rate_is_ringed(answer: Crossover) -> None:
-    ax = plot.plot_learning_rates(Figure().subplots(), answer, "resnet8")
+    ax = plot_learning_rates(Figure().subplots(), answer, "resnet8")
     rings = [line.get_xdata()[0] for line in ax.lines if str(line.get_markerfacecolor()) == "none"]
     assert sorted(rings) == sorted(c.lr for c in answer.selection.choices if c.model == "resnet8" and len(c.tried) > 1)
-    assert plot.models_with_grids(answer) == ["resnet8", "vit_small"]
+    assert models_with_grids(answer) == ["resnet8", "vit_small"]
+
+
+def test_residuals_are_the_runs_over_the_curve(answer: Crossover) -> None:
+    ax = plot_residuals(Figure().subplots(), answer)
+    fitted = answer.selection.fitted
+    runs = fitted[(fitted["model"] == "resnet8") & (fitted["train_size"] == 1024)]["test_error"]
+    expected = np.exp(np.log(runs).mean()) / answer.families.curves["resnet8"].predict([1024.0])[0]
+    drawn = [y for container in ax.containers for y in container[0].get_ydata()]
+    assert min(abs(y / expected - 1) for y in drawn) < 1e-9
+    assert len(drawn) == 12
+
+
+def test_parameters_show_every_run_at_its_size(answer: Crossover) -> None:
+    ax = plot_parameters(Figure().subplots(), answer)
+    points = [y for line in ax.lines if line.get_linestyle() == "None" for y in line.get_ydata()]
+    assert sorted(points) == sorted(answer.selection.fitted["test_error"])
+    assert ax.get_xlabel() == "parameters"
+
+
+@pytest.fixture(scope="module")
+def both(answer: Crossover) -> list[Crossover]:
+    return [find_crossover(as_table(make_sweep(locality=1))), answer]
+
+
+def test_the_knob_shows_where_the_curves_cross_and_where_not(both: list[Crossover]) -> None:
+    assert knobs(both) == ["locality"]
+    assert knobs(both[:1]) == []
+    ax = plot_knob(Figure().subplots(), both, "locality")
+    verdict = both[1].verdict
+    points = {(x, y) for line in ax.lines for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)}
+    assert {(0.0, verdict.crossover_size), (0.0, verdict.interval[0]), (0.0, verdict.interval[1])} <= points
+    assert (1.0, 40960.0) in points  # the CNN is ahead to the horizon
+    assert [t.get_text() for t in ax.texts] == ["CNN ahead"]
+
+
+def test_all_figures_are_drawn_in_all_formats(both: list[Crossover]) -> None:
+    drawn = draw_all(both, ("svg",))()
+    assert drawn.names == [list(FIGURES), list(FIGURES)]
+    assert drawn.whole == list(WHOLE)
+    assert len(drawn.files) == 12
+    assert all(content.startswith(b"<?xml") for content in drawn.files.values())
+    assert draw_all(both[:1], ())().files == {}
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_the_same_answer_gives_the_same_bytes(answer: Crossover, name: str) -> None:
-    for kind in ("svg", "png"):
+    for kind in ("svg", "png", "pdf"):
         first, second = (render(FIGURES[name](answer), kind, salt="a") for _ in range(2))
         assert first == second
 
@@ -80,7 +124,19 @@ def test_the_command_draws_one_figure(tmp_path: Path, capsys: pytest.CaptureFixt
     assert plot.main([f"results={folder}", "figure=gap", f"out={out}"]) == 0
     assert capsys.readouterr().out.strip() == str(out)
     assert out.read_bytes().startswith(b"<?xml")
-    for wrong, message in (("figure=pie", "figure=pie"), ("out=x.gif", "x.gif"), ("group=1", "group=1")):
+    from PIL import Image
+
+    png = tmp_path / "curves.png"
+    assert plot.main([f"results={folder}", "figure=curves", f"out={png}", "width=7", "height=3"]) == 0
+    assert Image.open(png).size == (1540, 660)  # at 220 dots per inch
+    capsys.readouterr()
+    for wrong, message in (
+        ("width=x", "width=x"),
+        ("figure=knob", "do not differ"),
+        ("figure=pie", "figure=pie"),
+        ("out=x.gif", "x.gif"),
+        ("group=1", "group=1"),
+    ):
         given = [f"results={folder}", *([] if "figure" in wrong else ["figure=gap"]), wrong]
         assert plot.main(given) == 2
         assert message in capsys.readouterr().err

@@ -16,7 +16,9 @@ from synthetic import make_record, make_sweep, write_sweep
 
 from analysis import report
 from analysis.arguments import TableArguments
+from analysis.figures import FIGURES
 from analysis.results import load
+from analysis.tables import TABLES
 
 EVIL = "net<script>alert(1)</script>|`x`"
 
@@ -42,12 +44,24 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 
 def test_everything_promised_is_there(made: tuple[Path, list[str]]) -> None:
     out, _ = made
-    names = {p.name for p in out.iterdir()}
+    names = {str(p.relative_to(out)) for p in out.rglob("*") if p.is_file()}
     assert {"report.html", "report.md", "results.csv", "fits.json", "crossover.json"} <= names
-    assert {
-        f"{n}-{i}.{k}" for n in ("curves", "gap", "learning_rates") for i in (0, 1) for k in ("png", "svg")
-    } <= names
+    stems = [f"{name}-{i}" for name in FIGURES for i in (0, 1)] + ["overview", "knob"]
+    assert {f"figures/{stem}.{kind}" for stem in stems for kind in ("png", "svg", "pdf")} <= names
+    assert {f"tables/{name}.csv" for name in TABLES} <= names
     assert not [n for n in names if n.endswith(".tmp")]
+
+
+def test_files_are_of_the_kind_that_their_names_say(made: tuple[Path, list[str]]) -> None:
+    for file in (made[0] / "figures").iterdir():
+        assert file.read_bytes().startswith({".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}[file.suffix])
+    assert (made[0] / "report.html").stat().st_size < 2_000_000
+
+
+def test_every_figure_of_the_markdown_is_there(made: tuple[Path, list[str]]) -> None:
+    shown = re.findall(r"\]\(([^)]+)\)", (made[0] / "report.md").read_text())
+    assert len(shown) == 12
+    assert all((made[0] / name).is_file() for name in shown)
 
 
 def test_the_verdict_is_printed_first_and_the_path_last(made: tuple[Path, list[str]]) -> None:
@@ -107,19 +121,29 @@ def test_the_page_fetches_nothing(made: tuple[Path, list[str]]) -> None:
     html = (made[0] / "report.html").read_text()
     page = Collector()
     page.feed(html)
-    assert not [tag for tag, _ in page.tags if tag in ("script", "link", "iframe", "object", "embed")]
+    assert not [tag for tag, _ in page.tags if tag in ("iframe", "object", "embed", "form")]
+    assert not [a for tag, a in page.tags if tag == "script" and "src" in a]
     for _, attributes in page.tags:
         for name in ("src", "href", "xlink:href"):
-            assert attributes.get(name, "#").startswith("#")
-    assert not re.search(r"url\((?!#)|@import", html)
-    assert sum(tag == "svg" for tag, _ in page.tags) == 6
+            assert attributes.get(name, "#").startswith(("#", "data:"))
+    policy = next(a["content"] for tag, a in page.tags if tag == "meta" and "http-equiv" in a)
+    assert policy.startswith("default-src 'none';")
+    assert "http" not in policy
+    style = html[html.index("<style>") : html.index("</style>")]
+    assert not re.search(r"url\(|@import", style)
     ids = [a["id"] for _, a in page.tags if a.get("id", "").startswith("group-")]
     assert ids == ["group-0", "group-1"]
-    assert "prefers-color-scheme: dark" in html
+
+
+def test_the_page_without_scripts_shows_the_curves(made: tuple[Path, list[str]]) -> None:
+    html = (made[0] / "report.html").read_text()
+    fallbacks = re.findall(r"<noscript>(.*?)</noscript>", html, flags=re.DOTALL)
+    assert [text.count("<svg") for text in fallbacks] == [1, 1]
 
 
 def test_ids_of_figures_do_not_clash(made: tuple[Path, list[str]]) -> None:
     html = (made[0] / "report.html").read_text()
+    html = html[: html.index('<script type="application/json"')]
     defined = re.findall(r'\bid="([^"]+)"', html)
     assert len(defined) == len(set(defined))
     assert set(re.findall(r'(?:url\(|href=")#([^")]+)', html)) <= set(defined)
@@ -137,12 +161,19 @@ def test_the_verdict_comes_first_and_failures_are_listed(made: tuple[Path, list[
 
 def test_names_that_people_wrote_are_escaped(tmp_path: Path) -> None:
     table = pd.DataFrame([r.to_dict() for r in make_sweep()])
-    table.assign(model=table["model"].replace("resnet8", EVIL)).drop(columns="overrides").to_csv(tmp_path / "t.csv")
-    assert report.main([f"results={tmp_path / 't.csv'}", f"out={tmp_path / 'out'}"]) == 0
+    table = table.assign(model=table["model"].replace("resnet8", EVIL), data='"><img src=x>', name=EVIL + table["name"])
+    table.drop(columns="overrides").to_csv(tmp_path / "t.csv")
+    assert report.main([f"results={tmp_path / 't.csv'}", f"out={tmp_path / 'out'}", "figures=none"]) == 0
     html, md = ((tmp_path / "out" / name).read_text() for name in ("report.html", "report.md"))
-    assert "<script" not in html
+    page = Collector()
+    page.feed(html)
+    assert [tag for tag, _ in page.tags].count("script") == 4  # data, library, and two of our own
+    assert "img" not in [tag for tag, _ in page.tags]
     assert "net&lt;script&gt;" in html
     assert "<script" not in md.replace("\\<script", "")
+    assert not re.search(r"(?<!\\)<img", md)
+    data = json.loads(next(text for text in page.text if text.startswith('{"groups"')))
+    assert EVIL in [m["model"] for m in data["groups"][0]["models"]]
 
 
 def test_the_order_of_rows_changes_no_byte(tmp_path: Path) -> None:
@@ -152,10 +183,9 @@ def test_the_order_of_rows_changes_no_byte(tmp_path: Path) -> None:
         path = tmp_path / str(i) / "t.csv"
         path.parent.mkdir()
         rows.to_csv(path, index=False)
-        assert report.main([f"results={path}", f"out={tmp_path / str(i) / 'out'}"]) == 0
-        texts.append(
-            [(tmp_path / str(i) / "out" / n).read_bytes() for n in ("crossover.json", "fits.json", "curves-0.svg")]
-        )
+        assert report.main([f"results={path}", f"out={tmp_path / str(i) / 'out'}", "figures=svg"]) == 0
+        names = ("crossover.json", "fits.json", "figures/curves-0.svg", "tables/measured.csv")
+        texts.append([(tmp_path / str(i) / "out" / n).read_bytes() for n in names])
     assert texts[0] == texts[1]
 
 
@@ -172,9 +202,14 @@ def test_bad_input_writes_nothing(text: str, tmp_path: Path, capsys: pytest.Capt
     assert not (tmp_path / "out").exists()
 
 
+def test_a_wrong_format_is_refused_before_any_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.main([f"results={tmp_path}", "figures=gif"]) == 2
+    assert "figures=gif" in capsys.readouterr().err
+
+
 def test_thin_data_make_a_report_too(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("family,model,train_size,test_error\nvit,v,100,.5\ncnn,c,100,.4\n")
-    assert report.main([f"results={tmp_path / 't.csv'}", f"out={tmp_path / 'out'}"]) == 0
+    assert report.main([f"results={tmp_path / 't.csv'}", f"out={tmp_path / 'out'}", "figures=none"]) == 0
     assert json.loads((tmp_path / "out" / "crossover.json").read_text())["groups"][0]["verdict"] == "not_identifiable"
 
 
