@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from analysis.crossings import HORIZON, Interval
 from analysis.crossover import Crossover
 from analysis.plot import claimed
-from analysis.style import COLOURS, CROSSING, INK, axis_label, log_y
+from analysis.style import COLOURS, CROSSING, axis_label, log_y
 from analysis.words import LABELS, title
 
 KNOBS = {
@@ -73,10 +73,9 @@ def plot_knob(ax: Axes, crossovers: Sequence[Crossover], knob: str) -> Axes:
         ax.plot([x, x], [row["fit_high"], high], color="#8a8f98", lw=6, alpha=0.09, solid_capstyle="butt")
         shade = shades[index % len(shades)] if len(rests) > 1 else CROSSING
         if pd.isna(row["crossover_size"]):
-            marker, y = {"cnn_ahead": ("^", high), "vit_ahead": ("v", low)}.get(
-                row["verdict"], ("$?$", (low * high) ** 0.5)
-            )
-            ax.plot([x], [y], marker, ms=5, mfc="none" if marker != "$?$" else INK, mec=shade, mew=0.9)
+            places = {"cnn_ahead": ("^", high), "vit_ahead": ("v", low)}
+            marker, y = places.get(row["verdict"], ("x", (low * high) ** 0.5))
+            ax.plot([x], [y], marker, ms=5, mfc="none", mec=shade, mew=0.9)
             ax.annotate(LABELS[row["verdict"]], (x, y), (6, 0), textcoords="offset points", va="center", fontsize=6.5)
             continue
         left, right = row["interval_low"], row["interval_high"]

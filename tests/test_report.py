@@ -154,7 +154,7 @@ def test_the_verdict_comes_first_and_failures_are_listed(made: tuple[Path, list[
     page = Collector()
     page.feed((out / "report.html").read_text())
     text = " ".join(" ".join(page.text).split())
-    assert text.index(lines[0]) < text.index("question verdict") < text.index("Audit")
+    assert text.index(lines[0]) < text.index("question verdict") < text.index("Is the comparison fair?")
     assert "failed <b>boom</b>" in text  # as text
     assert "<b>boom" not in (out / "report.html").read_text()
 
