@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from analysis.plot import COLOURS, INK
+from analysis.style import COLOURS, INK
 
 if TYPE_CHECKING:
     from analysis.public_curves import Case
