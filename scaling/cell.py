@@ -15,6 +15,7 @@ import torch
 from scaling.cell_record import UNKNOWN, known_fields
 from scaling.checkpoint import Checkpoints, clear_checkpoints, stop_request
 from scaling.config import CellConfig
+from scaling.data.augment import make_augment
 from scaling.data.splits import Splits, load_splits
 from scaling.devices import TABLE, device_label, find_device, keep_freed_memory
 from scaling.distributed import world
@@ -59,7 +60,7 @@ class Run:
             self._keep_if_best(point.step)
 
     def _keep_if_best(self, step: int) -> None:
-        val_error, _ = evaluate(self.model, self.splits, self.splits.val, precision=self.cell.precision)
+        val_error = evaluate(self.model, self.splits, self.splits.val, precision=self.cell.precision).error
         self.model.train()
         if not self.best or val_error < self.best["val_error"]:
             weights = {key: value.detach().cpu().clone() for key, value in self.model.state_dict().items()}
@@ -87,19 +88,19 @@ def _train_and_test(run: Run, checkpoints: Checkpoints) -> dict[str, Any]:
             steps=cell.steps,
             seed=cell.seed,
             precision=cell.precision,
-            augmentation=cell.data.augment,
+            augment=make_augment(cell.data, num_classes=cell.num_classes, fill=splits.mean),
             report=run.report,
             checkpoints=checkpoints,
         )
     measure = functools.partial(evaluate, model, splits, precision=cell.precision)
-    train_error, _ = measure(splits.train)
-    val_error, _ = measure(splits.val)
-    test_error, test_loss = measure(splits.test)
+    train_error, val_error = measure(splits.train).error, measure(splits.val).error
+    test_error, test_loss, test_balanced_error = measure(splits.test)
     return dict(
         train_error=train_error,
         val_error=val_error,
         test_error=test_error,
         test_loss=test_loss,
+        test_balanced_error=test_balanced_error,
         train_seconds=seconds,
         images_per_second=cell.steps * cell.optim.batch_size / seconds,
         status="finished",

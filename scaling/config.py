@@ -20,7 +20,8 @@ class ConfigError(ValueError):
     """A setting that cannot work; the message says in one line which, and what would."""
 
 
-LATER = ("test_share", "skip_unreadable")  # settings of DataConfig that the first records did not have
+_MORE_AUGMENT = ("crop_area", "auto_augment", "rand_layers", "rand_magnitude", "erase", "cutout", "mixup", "cutmix")
+LATER = ("test_share", "skip_unreadable", *_MORE_AUGMENT)  # settings of DataConfig that the first records did not have
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,15 @@ class DataConfig:
     locality: float = 1.0
     permute_patch: int = 4
     permute_seed: int = 0
-    augment: str = "none"
+    augment: str = "none"  # which window of an image: none, flip, crop, flip_crop, resized_crop
+    crop_area: float = 0.08  # smallest share of the area that resized_crop takes
+    auto_augment: str = "none"  # trivial or rand
+    rand_layers: int = 2
+    rand_magnitude: int = 9  # of 30
+    erase: float = 0.0  # share of the images that lose a random rectangle
+    cutout: float = 0.0  # side of the square that every image loses, as a share of its own
+    mixup: float = 0.0  # alpha of the Beta distribution of shares; 0 is off
+    cutmix: float = 0.0
     strokes: StrokesConfig = field(default_factory=StrokesConfig)
     test_share: float = 0.2  # of the training pool, where there is no test set
     skip_unreadable: bool = False  # leave damaged files out instead of refusing them

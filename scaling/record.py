@@ -77,13 +77,14 @@ class Record:
     budget_factor: float = 1.0  # multiple of the budget rule's steps
     schema: int = SCHEMA
     init_from: str | None = None  # the run, checkpoint or published weights that it started from
+    test_balanced_error: float | None = None  # mean over the classes of each one's error; not in older records
 
     def __post_init__(self) -> None:
         if self.status not in ("finished", "failed", "diverged"):
             raise RecordError(f"status={self.status!r} is not one of finished, failed, diverged")
-        for field in METRICS:
+        for field in (*METRICS, "test_balanced_error"):
             value = getattr(self, field)
-            if (value is None) == (self.status == "finished"):
+            if field in METRICS and (value is None) == (self.status == "finished"):
                 raise RecordError(f"{field}={value} contradicts status={self.status}")
             if value is not None and not math.isfinite(value):
                 raise RecordError(f"{field}={value} is not a finite number")

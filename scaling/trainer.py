@@ -7,20 +7,20 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from scaling.checkpoint import capture, restore
-from scaling.data.augment import augment
 from scaling.devices import TABLE
 from scaling.distributed import world
 
 if TYPE_CHECKING:
     from scaling.checkpoint import Checkpoints
     from scaling.config import OptimConfig
+    from scaling.data.augment import Augment
     from scaling.data.splits import ImageSet, Splits
 
 _NOT_DECAYED = ("cls_token", "pos_embed", "attn_pool.latent")
@@ -59,11 +59,11 @@ def index_batches(
 
 
 def uniform_batches(
-    batch_size: int, *, steps: int, generator: torch.Generator, device: torch.device
+    batch_size: int, *, draws: int, steps: int, generator: torch.Generator, device: torch.device
 ) -> Iterator[torch.Tensor]:
-    """Three uniform numbers for each image of each batch, (3, batch): what augmentation needs."""
+    """Uniform numbers for each batch, (draws, batch): what augmentation needs."""
     for first in range(0, steps, _AHEAD):
-        yield from torch.rand((min(_AHEAD, steps - first), 3, batch_size), generator=generator).to(device)
+        yield from torch.rand((min(_AHEAD, steps - first), draws, batch_size), generator=generator).to(device)
 
 
 def lr_at(step: int, *, steps: int, warmup: float, lr: float) -> float:
@@ -92,7 +92,7 @@ def train(
     steps: int,
     seed: int,
     precision: str,
-    augmentation: str,
+    augment: Augment,
     report: Callable[[CurvePoint], None],
     checkpoints: Checkpoints | None = None,
 ) -> float:
@@ -116,7 +116,7 @@ def train(
     indices = index_batches(
         count, batch_size=batch_size, steps=steps, generator=order, device=splits.train.index_device
     )
-    numbers = uniform_batches(batch_size, steps=steps, generator=draws, device=device)
+    numbers = uniform_batches(batch_size, draws=augment.draws, steps=steps, generator=draws, device=device)
     every = max(1, steps // 50)
     loss_sum, since, first, before = torch.zeros((), device=device), 0, 0, 0.0
     saved = checkpoints.load() if checkpoints else None
@@ -131,8 +131,8 @@ def train(
     start = time.perf_counter() - before
     batches = splits.train.batches(itertools.islice(indices, first, None))
     drawn = zip(batches, itertools.islice(numbers, first, None), strict=True)
-    for step, ((images, target), uniform) in enumerate(drawn, first):
-        images = augment(images, uniform, name=augmentation)
+    for step, ((images, labels), uniform) in enumerate(drawn, first):
+        images, target = augment(images, labels, uniform)  # the target may be shares of classes
         if processes:
             images, target = processes.part(images), processes.part(target)
         lr = lr_at(step, steps=steps, warmup=config.warmup, lr=config.lr)
@@ -163,20 +163,35 @@ def train(
     return time.perf_counter() - start
 
 
+class Measured(NamedTuple):
+    """Of a set of images: error and balanced error in [0, 1], mean cross-entropy in nats.
+
+    The balanced error is the mean over classes of each class's error: where classes are unequal, the rare ones count.
+    """
+
+    error: float
+    loss: float
+    balanced_error: float
+
+
 @torch.inference_mode()
-def evaluate(model: nn.Module, splits: Splits, images: ImageSet, *, precision: str) -> tuple[float, float]:
-    """(error in [0, 1], mean cross-entropy in nats) over all images, without augmentation."""
+def evaluate(model: nn.Module, splits: Splits, images: ImageSet, *, precision: str) -> Measured:
+    """Measures a model on all images, without augmentation."""
     model.eval()
     device, processes = images.labels.device, world()
-    wrong = torch.zeros((), device=device)
     loss = torch.zeros((), device=device)
+    counts = torch.bincount(images.labels)
+    wrong = torch.zeros(len(counts), device=device)  # by class
     batches = images.in_order(TABLE[device.type].eval_batch)
     for batch, target in itertools.islice(batches, processes.rank, None, processes.size) if processes else batches:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             logits = model(splits.inputs(batch))
         logits = logits.float()
-        wrong += (logits.argmax(1) != target).sum()
+        wrong.scatter_add_(0, target, (logits.argmax(1) != target).float())
         loss += F.cross_entropy(logits, target, reduction="sum")
     if processes:
-        wrong, loss = processes.total(torch.stack([wrong, loss]))
-    return wrong.item() / len(images), loss.item() / len(images)
+        totals = processes.total(torch.cat([wrong, loss[None]]))
+        wrong, loss = totals[:-1], totals[-1]
+    there = counts > 0
+    balanced = (wrong[there].double() / counts[there]).mean().item()
+    return Measured(wrong.sum().item() / len(images), loss.item() / len(images), balanced)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from scaling.data.augment import Augment
 from scaling.data.splits import load_splits
 from scaling.models import build_model
 from scaling.record import FILE_NAME, read_record
@@ -28,7 +29,7 @@ def test_a_few_steps_on_cuda_are_those_on_the_cpu(make_cell: Callable, model: st
         splits = load_splits(cell.data, torch.device(name))
         network = build_model(cell.model, image_size=16, channels=1, num_classes=10).to(name)
         train(
-            network, splits, cell.optim, steps=20, seed=0, precision="fp32", augmentation=augmentation,
+            network, splits, cell.optim, steps=20, seed=0, precision="fp32", augment=Augment(window=augmentation),
             report=lambda point, kept=reported: kept.append(point.train_loss),
         )  # fmt: skip
         tests[name] = evaluate(network, splits, splits.test, precision="fp32")

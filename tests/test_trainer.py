@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from scaling.config import OptimConfig
+from scaling.data.augment import Augment
 from scaling.data.resident import ResidentImages
 from scaling.data.splits import Splits
 from scaling.trainer import CurvePoint, Diverged, evaluate, index_batches, lr_at, make_optimizer, train, uniform_batches
@@ -38,7 +39,7 @@ def test_long_streams_go_on_where_the_last_piece_ended() -> None:
     assert len(stream) == 3 * steps
     epochs = stream[: 3 * steps // 7 * 7].view(-1, 7).sort(dim=1).values
     assert torch.equal(epochs, torch.arange(7).expand_as(epochs))
-    assert sum(1 for _ in uniform_batches(4, steps=steps, generator=torch.Generator(), device=CPU)) == steps
+    assert sum(1 for _ in uniform_batches(4, draws=3, steps=steps, generator=torch.Generator(), device=CPU)) == steps
 
 
 def test_a_batch_larger_than_the_set_repeats_images() -> None:
@@ -74,7 +75,7 @@ def _train(model: torch.nn.Module, lr: float, report: list[CurvePoint]) -> None:
         steps=60,
         seed=0,
         precision="fp32",
-        augmentation="none",
+        augment=Augment(),
         report=report.append,
     )
 
@@ -83,7 +84,7 @@ def test_learns_what_is_easy_and_reports_what_it_saw() -> None:
     torch.manual_seed(0)
     model, points = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2)), []
     _train(model, 0.05, points)
-    error, loss = evaluate(model, _splits(), _splits().test, precision="fp32")
+    error, loss, _ = evaluate(model, _splits(), _splits().test, precision="fp32")
     assert error == 0.0
     assert loss < 0.1
     assert points[-1].step == 60
@@ -105,9 +106,23 @@ def test_evaluation_counts_errors_and_averages_the_loss() -> None:
             return torch.tensor([[2.0, 0.0]]).expand(len(images), -1)
 
     splits = _splits(n=30)
-    error, loss = evaluate(Fixed(), splits, splits.test, precision="fp32")
-    assert error == 0.5
+    error, loss, balanced = evaluate(Fixed(), splits, splits.test, precision="fp32")
+    assert error == balanced == 0.5
     assert loss == pytest.approx((math.log(1 + math.exp(-2)) + math.log(1 + math.exp(2))) / 2, rel=1e-5)
+
+
+def test_the_balanced_error_weighs_classes_and_not_images() -> None:
+    """Nine dark and three bright images, all taken for dark: a quarter is wrong, and half of the classes."""
+
+    class AlwaysDark(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.tensor([[1.0, 0.0]]).expand(len(images), -1)
+
+    splits = _splits(n=18)
+    rows = torch.tensor([*range(0, 18, 2), 1, 3, 5])
+    unequal = ResidentImages(splits.test.pool, rows, splits.test.labels[rows])
+    found = evaluate(AlwaysDark(), splits, unequal, precision="fp32")
+    assert (found.error, found.balanced_error) == (0.25, 0.5)
 
 
 def test_inputs_are_normalised_then_permuted() -> None:

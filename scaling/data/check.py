@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scaling.config import DataConfig
 
 KINDS = ("strokes", "folder", *PUBLISHED)
-AUGMENTATIONS = ("none", "flip_crop")
+AUGMENTATIONS = ("none", "flip", "crop", "flip_crop", "resized_crop")
 
 
 def _require(condition: bool, message: str) -> None:
@@ -29,6 +29,15 @@ def _require(condition: bool, message: str) -> None:
 def _check_values(data: DataConfig) -> None:
     _require(data.kind in KINDS, f"data.kind={data.kind} is not one of {', '.join(KINDS)}")
     _require(data.augment in AUGMENTATIONS, f"data.augment={data.augment} is not one of {', '.join(AUGMENTATIONS)}")
+    autos = ("none", "trivial", "rand")
+    _require(data.auto_augment in autos, f"data.auto_augment={data.auto_augment} is not one of {', '.join(autos)}")
+    _require(0 < data.crop_area <= 1, f"data.crop_area={data.crop_area} is not a share of the area")
+    _require(data.rand_layers > 0, f"data.rand_layers={data.rand_layers} is not positive")
+    _require(0 <= data.rand_magnitude <= 30, f"data.rand_magnitude={data.rand_magnitude} lies outside 0 to 30")
+    for key in ("erase", "cutout"):
+        _require(0 <= getattr(data, key) <= 1, f"data.{key}={getattr(data, key)} is not a share between 0 and 1")
+    for key in ("mixup", "cutmix"):
+        _require(getattr(data, key) >= 0, f"data.{key}={getattr(data, key)} is negative")
     _require(0 <= data.locality <= 1, f"data.locality={data.locality} lies outside [0, 1]")
     _require(data.image_size > 0, f"data.image_size={data.image_size} is not a size")
     _require(data.subset_seed >= 0, f"data.subset_seed={data.subset_seed} is negative")
