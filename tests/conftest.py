@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 if TYPE_CHECKING:
+    from wandb_server import WandbServer
+
     from scaling.pool import Pool
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +37,12 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCALING_CACHE", str(tmp_path / "decoded"))
 
 
+def clean_environment(home: Path) -> dict[str, str]:
+    """For processes that tests start: this checkout first, one thread, and no W&B settings or keys but the test's."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
+    return kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HOME": str(home)}
+
+
 @pytest.fixture
 def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `python -m MODULE ARGUMENTS` in an empty folder, as a user would, with one thread."""
@@ -44,9 +54,7 @@ def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         timeout: float = 240,
         variables: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
-        environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HOME": str(tmp_path)}
-        environment |= variables or {}
+        environment = clean_environment(tmp_path) | dict(variables or {})
         line = [sys.executable, "-m", module, *arguments]
         return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout)
 
@@ -104,3 +112,47 @@ def image_folder(tmp_path: Path) -> Callable[..., Path]:
         return _write_image_folder(tmp_path / (name or f"images{made}"), counts)
 
     return make
+
+
+@pytest.fixture
+def server() -> Iterator[WandbServer]:
+    """W&B's service on loopback, as much of it as the client needs."""
+    from wandb_server import WandbServer
+
+    with WandbServer() as running:
+        yield running
+    assert running.unknown == []
+
+
+# Calls `track` for a cell without training it: what a cell's process does, without torch.
+_TRACK = """
+import json, pickle, sys
+from scaling.tracking import track
+cell = pickle.load(open("cell.pickle", "rb"))
+point = dict(step=1, seen_examples=32, train_loss=0.5, lr=0.1, seconds=0.25)
+for attempt in range(int(sys.argv[1])):
+    status = "failed" if attempt == 0 else "finished"
+    fill = sys.argv[2]
+    with track(cell) as tracker:
+        tracker.log(point)
+        tracker.log(point | dict(step=2, seen_examples=64))
+        if fill:
+            open(fill, "wb").write(bytes(25 * 2**20))
+        tracker.summarize(dict(status=status, lr=0.3, overrides=["a b"], error_text=None))
+print(json.dumps(dict(wandb="wandb" in sys.modules, id=cell.config_hash)))
+"""
+
+
+@pytest.fixture
+def logged(tmp_path: Path, make_cell: Callable[..., object]) -> Callable[..., tuple[dict[str, Any], str]]:
+    """Tracks a cell in a process of its own, once or several times over: what the process found, and its stderr."""
+
+    def run(*words: str, attempts: int = 1, fill: Path | str = "", **variables: str) -> tuple[dict[str, Any], str]:
+        (tmp_path / "cell.pickle").write_bytes(pickle.dumps(make_cell(*words)))
+        environment = clean_environment(tmp_path) | variables
+        line = [sys.executable, "-c", _TRACK, str(attempts), str(fill)]
+        done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+    return run

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import clean_environment
 from PIL import Image
 from synthetic import as_table, make_record
 from wandb_server import ENTITY, WandbServer
@@ -35,13 +35,6 @@ CROSSOVER = {"schema": 1, "level": 0.9, "headline": 0, "groups": [GROUP]}
 
 
 @pytest.fixture
-def server() -> Iterator[WandbServer]:
-    with WandbServer() as running:
-        yield running
-    assert running.unknown == []
-
-
-@pytest.fixture
 def report(tmp_path: Path) -> Path:
     folder = tmp_path / "a report"
     (folder / "figures").mkdir(parents=True)
@@ -56,8 +49,7 @@ def report(tmp_path: Path) -> Path:
 @pytest.fixture
 def publish(tmp_path: Path, server: WandbServer) -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(module: str, *words: str) -> subprocess.CompletedProcess[str]:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
-        environment |= {"HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parent.parent)} | server.environment()
+        environment = clean_environment(tmp_path) | server.environment()
         line = [sys.executable, "-m", module, *words]
         return subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
 

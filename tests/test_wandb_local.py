@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import clean_environment
 from synthetic import make_record
 
 from analysis.arguments import InputError, TableArguments
@@ -30,14 +31,12 @@ for record in records:
 @pytest.fixture
 def logged(make_cell: Callable, tmp_path: Path) -> Path:
     """One cell logged twice, offline: a failed attempt, then a finished one."""
-    import pickle
-
     cell = make_cell("wandb=offline", "sweep=mine", "data.train_size=40", f"out={tmp_path}/runs")
     nothing = dict.fromkeys(("train_error", "val_error", "test_error", "test_loss"))
     names = {"name": cell.cell_name, "config_hash": cell.config_hash, "sweep": "mine", "train_size": 40}
     failed, done = make_record(**names, **nothing, status="failed"), make_record(**names, test_error=1 / 3)
     (tmp_path / "cell.pickle").write_bytes(pickle.dumps((cell, [failed.to_dict(), done.to_dict()])))
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent), "HOME": str(tmp_path)}
+    environment = clean_environment(tmp_path)
     subprocess.run([sys.executable, "-c", SCRIPT], cwd=tmp_path, env=environment, check=True, timeout=120)
     write_record(done, cell.folder)
     return tmp_path / "runs"

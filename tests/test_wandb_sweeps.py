@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from conftest import clean_environment
 from wandb_server import ENTITY, WandbServer
 from wandb_sweeps import grid
 
@@ -78,8 +79,7 @@ def test_an_agent_runs_the_cells_once(tmp_path: Path, make_cell: Callable) -> No
     less = ["budget.steps=20", "data.test_size=50", "device=cpu"]
     sweep["command"][-1:-1] = less
     (tmp_path / "less.yaml").write_text(yaml.safe_dump(sweep, sort_keys=False))
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
-    environment |= {"PYTHONPATH": str(Path(__file__).parent.parent), "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    environment = clean_environment(tmp_path)
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
     with WandbServer() as server:
         server.wanted = lambda job: job["data.train_size"] == 320 and job["seed"] == 0 and job["data.locality"] == 1

@@ -85,10 +85,10 @@ def facts_of(cell: CellConfig) -> RunFacts:
         notes = f"attempt {len(earlier) + 1}; the one before: {earlier[-1]}"
     return RunFacts(
         id=cell.config_hash,
-        name=cell.cell_name,
-        group=cell.sweep,
+        name=cell.cell_name[-128:],  # W&B refuses longer ones; the end has the hash
+        group=cell.sweep[:128],
         job_type="train",
-        tags=tuple(tag[:64] for tag in tags),  # longer ones are refused by W&B
+        tags=tuple(tag[:64] for tag in tags),
         notes=notes,
         config=config,
         folder=Path(cell.out) / cell.sweep,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 TRACKERS: dict[str, Callable[[RunFacts], Tracker]] = {"csv": CsvTracker, "tensorboard": TensorBoardTracker}
 
+_said: set[tuple[str, str]] = set()  # by this process
+
 
 class _All:
     """Passes everything on; what raises is left out from then on, with one warning."""
@@ -35,7 +37,9 @@ class _All:
 
     def _warn(self, kind: str, error: Exception) -> None:
         text = " ".join(str(error).split()) or type(error).__name__
-        print(f"warning: {self._name}: no longer logged to {kind} ({text})", file=sys.stderr)
+        if (kind, text) not in _said:  # the next cells meet the same
+            _said.add((kind, text))
+            print(f"warning: {self._name}: no longer logged to {kind} ({text})", file=sys.stderr)
 
     def _each(self, call: Callable[[Tracker], None]) -> None:
         for kind, tracker in list(self._trackers.items()):
