@@ -11,7 +11,10 @@ import functools
 import multiprocessing
 import multiprocessing.util
 import signal
+import sys
 import time
+import types
+from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any
@@ -68,6 +71,17 @@ def kept_pool() -> Pool:
     return pool
 
 
+@contextlib.contextmanager
+def _bare_main() -> Iterator[None]:
+    """Keeps `multiprocessing` from importing this command's main module again in its child: that takes a second, in
+    which the child would not yet see its parent's end."""
+    main, sys.modules["__main__"] = sys.modules["__main__"], types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
 class _Worker:
     """A worker process, the pipe to it and the cell that it is at."""
 
@@ -76,7 +90,8 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         # Not a daemon: those may not have children, such as the readers of a data loader.
         self.process = context.Process(target=serve, args=(theirs,), daemon=False)
-        self.process.start()
+        with _bare_main():
+            self.process.start()
         theirs.close()
         self.torch_version: str | None = None  # known once it is ready
         self.device: str | None = None
