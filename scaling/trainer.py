@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from scaling.data.splits import ImageSet, Splits
 
 _NOT_DECAYED = ("cls_token", "pos_embed", "attn_pool.latent")
+_HOPELESS = 20  # times the loss of guessing: at the edges of learning-rate grids sound runs reach 1.2 times
 _AHEAD = 128  # steps whose random numbers are drawn on the CPU and sent to the device at once
 
 
 class Diverged(RuntimeError):
-    """The loss is no longer a finite number, or so far above chance that it is on its way there."""
+    """The loss is no longer a finite number, or far above that of guessing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,7 @@ def train(
     and augmentation need no state of their own.
 
     Raises:
-        Diverged: the mean loss of an interval is not finite.
+        Diverged: the mean loss of an interval is not finite, or above 20 times that of guessing.
         Stopped: the process was asked to stop, and `checkpoints` was given.
     """
     device, processes = splits.train.labels.device, world()
@@ -150,8 +151,8 @@ def train(
         since += 1
         if since == every or step == steps - 1:
             mean = (processes.total(loss_sum) / processes.size if processes else loss_sum).item() / since
-            if not math.isfinite(mean):
-                raise Diverged(f"training loss is {mean} at step {step + 1} of {steps} (lr {config.lr})")
+            if not mean <= _HOPELESS * math.log(logits.shape[1]):  # NaN, too
+                raise Diverged(f"training loss is {mean:g} at step {step + 1} of {steps} (lr {config.lr})")
             seen, seconds = (step + 1) * config.batch_size, time.perf_counter() - start
             report(CurvePoint(step=step + 1, seen_examples=seen, train_loss=mean, lr=lr, seconds=seconds))
             loss_sum.zero_()

@@ -92,12 +92,15 @@ def test_learns_what_is_easy_and_reports_what_it_saw() -> None:
     assert points[-1].train_loss < points[0].train_loss
 
 
-def test_a_loss_that_is_not_finite_is_diverged() -> None:
-    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2))
+@pytest.mark.parametrize(("weight", "loss"), [(math.inf, "nan"), (50.0, r"\d{2,}")])
+def test_a_loss_that_is_not_finite_or_far_above_guessing_is_diverged(weight: float, loss: str) -> None:
+    """A loss of hundreds stops the run at its first point, though it is a number: guessing two classes costs .69."""
+    model, points = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2)), []
     with torch.no_grad():
-        model[1].weight.fill_(math.inf)
-    with pytest.raises(Diverged, match="nan"):
-        _train(model, 0.05, [])
+        model[1].weight.copy_(torch.tensor([[weight], [-weight]]).expand(2, 16))
+    with pytest.raises(Diverged, match=f"training loss is {loss}"):
+        _train(model, 1e-9, points)
+    assert points == []
 
 
 def test_evaluation_counts_errors_and_averages_the_loss() -> None:
