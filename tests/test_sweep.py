@@ -75,27 +75,34 @@ def test_a_diverged_cell_is_kept_and_run_again_only_when_asked(make_cell: Callab
 def test_a_cell_that_kills_its_process_costs_that_cell_alone(
     make_cell: Callable, image_folder: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first cell's images end the worker as a segfault would; the second cell, of strokes, still finishes."""
+    """The first cell's images end the worker by os._exit, the second's by a real segmentation fault; the third cell,
+    of strokes, still finishes."""
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(
-        "import os, sys\n"
+        "import ctypes, os, sys\n"
         "class Finder:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'PIL.ImageOps': os._exit(42)\n"
+        "        if name == 'PIL.ImageOps':\n"
+        f"            first = not os.path.exists({str(site / 'died')!r})\n"
+        f"            open({str(site / 'died')!r}, 'w').close()\n"
+        "            os._exit(42) if first else ctypes.string_at(0)\n"
         "sys.meta_path.insert(0, Finder())\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]))
     root = image_folder({"train": {"a": 30, "b": 30}, "test": {"a": 9, "b": 9}})
-    doomed = make_cell("data=folder", f"data.root={root}", "model=resnet8", *SMALL[:1], "data.train_size=40",
-                       "budget.steps=200", f"out={tmp_path}", "device=cpu", "wandb=disabled", "workers=1",
-                       f"data.cache={site}/sitecustomize.py/none")  # fmt: skip
+    doomed = [make_cell("data=folder", f"data.root={root}", "model=resnet8", *SMALL[:1], f"data.train_size={n}",
+                        "budget.steps=200", f"out={tmp_path}", "device=cpu", "wandb=disabled", "workers=1",
+                        f"data.cache={site}/sitecustomize.py/none") for n in (40, 30)]  # fmt: skip
     fine = make_cell(*SMALL, "model=resnet8", f"out={tmp_path}")
-    outcome = run_cells([doomed, fine])
-    assert outcome.failures == {doomed.cell_name: "failed: its process ended without a word (exit code 42)"}
+    outcome = run_cells([*doomed, fine])
+    texts = [
+        "its process ended without a word (exit code 42)",
+        "its process was killed by SIGSEGV, a segmentation fault",
+    ]
+    assert outcome.failures == {c.cell_name: f"failed: {text}" for c, text in zip(doomed, texts, strict=True)}
     assert recorded_status(fine) == "finished"
-    assert recorded_status(doomed) == "failed"
-    assert read_record(doomed.folder / FILE_NAME).error_text == "its process ended without a word (exit code 42)"
+    assert [read_record(cell.folder / FILE_NAME).error_text for cell in doomed] == texts
 
 
 def test_a_failed_cell_is_recorded_with_its_text(
