@@ -54,6 +54,7 @@ def known_fields(cell: CellConfig, *, device: str, torch_version: str) -> dict[s
         git_commit=_git_commit(),
         budget_factor=cell.budget.factor,
         init_from=cell.start,
+        purpose=cell.purpose,
     )
 
 

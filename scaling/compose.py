@@ -20,7 +20,8 @@ if not OmegaConf.has_resolver("scaling_root"):
     OmegaConf.register_new_resolver("scaling_root", lambda: str(ROOT))
 
 # Settings that say where and how to run, not what: a record's row does without them.
-_NOT_IDENTITY = "hydra sweeps out wandb trackers device workers retry keep fail_fast checkpoint_seconds".split()
+STUDY = ("dry_run", "recipe", "tune", "tuning", "check", "check_at")
+_NOT_IDENTITY = "hydra sweeps out wandb trackers device workers retry keep fail_fast checkpoint_seconds purpose".split()
 
 
 def _literal(value: Any) -> str:
@@ -51,7 +52,7 @@ def _leaves(node: Any, prefix: str = "") -> dict[str, Any]:
 
 def settings(config: DictConfig) -> dict[str, Any]:
     """Every setting of a composed config that says what is run, by its dotted key, interpolations resolved."""
-    kept = OmegaConf.masked_copy(config, [str(key) for key in config if key not in _NOT_IDENTITY])
+    kept = OmegaConf.masked_copy(config, [str(key) for key in config if key not in (*_NOT_IDENTITY, *STUDY)])
     return _leaves(OmegaConf.to_container(kept, resolve=True))
 
 

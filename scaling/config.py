@@ -130,7 +130,8 @@ class WandbConfig:
 @dataclass(frozen=True, kw_only=True)
 class CellConfig:
     """One run, completely described. `out`, `sweep`, `wandb`, `trackers`, `device`, `keep`, `workers`, `retry`,
-    `fail_fast` and `checkpoint_seconds` do not affect its result (the device is recorded), everything else does."""
+    `fail_fast`, `checkpoint_seconds` and `purpose` do not affect its result (the device is recorded), everything else
+    does."""
 
     sweep: str
     out: str
@@ -149,6 +150,7 @@ class CellConfig:
     fail_fast: bool = False
     checkpoint_seconds: float | None = 120.0  # between two checkpoints of a run; None: no checkpoints
     trackers: tuple[str, ...] = ()  # csv, tensorboard: beside W&B
+    purpose: str = "sweep"  # or tune: a tuner's trial, which does not say what a sweep was meant to hold
     init_from: str | None = None
     pretrained: str | None = None
     start_fingerprint: str = ""  # of the weights that the run starts from; filled in by `parse`

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from scaling.compose import STUDY
 from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, WandbConfig
 from scaling.data.check import check_data
 from scaling.data.errors import DataError
@@ -21,6 +22,7 @@ from scaling.tracking import TRACKERS
 _T = TypeVar("_T")
 # What else to say of a group with a missing setting.
 _ASKED = {"model": ", as in model=timm model.name=convnext_tiny model.family=cnn"}
+_filled: dict[str, Any] = {}  # frozen groups by their kind and settings
 
 
 def _read(kind: type[_T], node: Any, where: str) -> _T:
@@ -31,17 +33,22 @@ def _read(kind: type[_T], node: Any, where: str) -> _T:
         if OmegaConf.is_missing(node, key):
             raise ConfigError(f"{where}.{key} is missing: {where}.{key}=... has to be given{_ASKED.get(where, '')}")
     try:
+        values = OmegaConf.to_container(node, resolve=True)
+        same = repr((kind, values))
+        if same in _filled:  # the cells of a sweep share most of their groups
+            return _filled[same]
         schema = OmegaConf.structured(kind)
         OmegaConf.set_readonly(schema, False)  # frozen dataclasses come read-only, nested ones again
         for key in schema:
             if not OmegaConf.is_missing(schema, key) and OmegaConf.is_dict(schema[key]):
                 OmegaConf.set_readonly(schema[key], False)
-        filled = OmegaConf.to_object(OmegaConf.merge(schema, OmegaConf.to_container(node, resolve=True)))
+        filled = OmegaConf.to_object(OmegaConf.merge(schema, values))
     except OmegaConfBaseException as error:
         key = error.full_key or ""
         first_line = str(error).splitlines()[0]
         raise ConfigError(f"{where}.{key}: {first_line}" if key else f"{where}: {first_line}") from error
     assert isinstance(filled, kind)
+    _filled[same] = filled
     return filled
 
 
@@ -76,6 +83,7 @@ def _check_run(cell: CellConfig) -> None:
     _require(cell.keep in ("none", "last", "best"), f"keep={cell.keep} is not none, last or best")
     interval = cell.checkpoint_seconds
     _require(interval is None or interval >= 0, f"checkpoint_seconds={interval} is negative (null switches them off)")
+    _require(cell.purpose in ("sweep", "tune"), f"purpose={cell.purpose} is neither sweep nor tune")
     modes = ("offline", "online", "disabled")
     _require(cell.wandb.mode in modes, f"wandb.mode={cell.wandb.mode} is not one of {', '.join(modes)}")
     limits = (cell.wandb.init_timeout, cell.wandb.finish_timeout)
@@ -102,6 +110,7 @@ class _Top:
     fail_fast: bool = False
     checkpoint_seconds: float | None = 120.0
     trackers: list[str] = dataclasses.field(default_factory=list)
+    purpose: str = "sweep"
     init_from: str | None = None
     pretrained: str | None = None
 
@@ -148,7 +157,7 @@ def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
     Raises:
         ConfigError: a setting is missing, of the wrong type, or cannot work on this data.
     """
-    keys = {str(key) for key in config} - {"hydra"}
+    keys = {str(key) for key in config} - {"hydra", *STUDY}
     groups: dict[str, Any] = {name: _read(kind, config.get(name), name) for name, kind in _GROUPS.items()}
     top = _read(_Top, OmegaConf.masked_copy(config, [k for k in keys if k not in _GROUPS]), "config")
     try:

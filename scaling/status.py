@@ -18,6 +18,7 @@ from scaling.cost import Rates, clock
 from scaling.lock import LOCK_FILE, holder, is_held
 from scaling.record import Record, RecordError
 from scaling.sweep import worker_count
+from scaling.sweep_file import cells_of
 
 USAGE = """usage: python -m scaling.status sweeps=NAME [key=value ...] [--list] [--command TEXT] [--watch [SECONDS]]
 
@@ -44,17 +45,12 @@ class CellStatus:
     record: Record | None = None
 
 
-def cells_of(arguments: Sequence[str]) -> list[CellConfig]:
+def find_cells(arguments: Sequence[str]) -> list[CellConfig]:
     """The cells that `python -m scaling.train` would reach with these arguments, each once."""
-    found: list[CellConfig] = []
-
-    def collect(cells: Sequence[CellConfig]) -> int:
-        found.extend(cells)
-        return 0
-
-    status = train.main([*arguments, "hydra/launcher=pool"], act=collect)
-    if status:
-        raise SystemExit(status)
+    try:
+        found = cells_of(arguments)
+    except train.REFUSALS as error:
+        raise SystemExit(train.refuse(error)) from error
     return list({(cell.folder, cell.config_hash): cell for cell in found}.values())
 
 
@@ -170,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pattern = arguments[at + 1]
         del arguments[at : at + 2]
     words = [word for word in arguments if word != "--list"]
-    cells = cells_of(words)
+    cells = find_cells(words)
     if pattern is not None:
         chosen = [cell for cell in cells if pattern in cell.cell_name]
         print("\n".join(command_of(cell) for cell in chosen) or f"no cell's name contains {pattern!r}")

@@ -67,13 +67,24 @@ def make_ready(cells: Sequence[CellConfig]) -> None:
         raise ConfigError(f"{place} cannot be written: {error.strerror}; choose another out=") from error
 
 
-def _print_failures(failures: dict[str, str]) -> None:
+def print_failures(failures: dict[str, str]) -> None:
     """A table of what did not finish and why."""
     if failures:
         width = max(len(name) for name in failures)
         print(f"not finished ({len(failures)}):", file=sys.stderr)
         for name, text in failures.items():
             print(f"  {name:<{width}}  {text}", file=sys.stderr)
+
+
+def cells_due(cells: Iterable[CellConfig]) -> list[CellConfig]:
+    """The cells that a run would start, each once.
+
+    Raises:
+        ConfigError: a folder holds another cell's record.
+    """
+    unique = {(cell.folder, cell.config_hash): cell for cell in cells}.values()
+    statuses = [(cell, recorded_status(cell)) for cell in unique]
+    return [cell for cell, status in statuses if is_due(status, cell.retry) or lacks_weights(cell, status)]
 
 
 def started_by_torchrun() -> bool:
@@ -145,7 +156,7 @@ def run_cells(cells: Iterable[CellConfig], *, pool: Pool | None = None, quiet: b
             progress.close()
             failures |= reach.failures | reach.gone()
             if not quiet:
-                _print_failures(failures)
+                print_failures(failures)
     elif not quiet:
-        _print_failures(failures)
+        print_failures(failures)
     return Outcome(len(unique) - left - len(failures), skipped, failures, left)

@@ -37,7 +37,7 @@ def record_stamp(folder: Path) -> Stamp:
     return found.st_ino, found.st_mtime_ns
 
 
-def _first_process() -> int | None:
+def first_process() -> int | None:
     """A handle that becomes readable when the command that began all this ends, if it is on this machine and known:
     between it and this worker's parent may lie a launcher that does not end what it has started."""
     host, _, pid = os.environ.get(FIRST_PROCESS, "").rpartition(":")
@@ -53,7 +53,7 @@ def _end_with_parent() -> None:
     """Ends this process when its parent ends, however that ends: by the kernel on Linux, and by a thread elsewhere."""
     parent = parent_process()
     assert parent is not None
-    first = _first_process()
+    first = first_process()
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

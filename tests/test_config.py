@@ -12,6 +12,7 @@ from scaling.compose import CONF, SWEEPS, settings
 from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, WandbConfig
 from scaling.model_config import ModelConfig
 from scaling.models import build_model, train_flops_per_example
+from scaling.sweep_file import read_command
 
 GROUPS = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("data", "model", "wandb")}
 
@@ -36,26 +37,18 @@ def test_optimisers_compose_for_any_model(make_cell: Callable) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_sweep_file_expands_to_cells_that_parse(make_cell: Callable, path: Path, image_folder: Callable) -> None:
-    from hydra_plugins.scaling_plugins.cells_sweeper import expand
-
+def test_every_sweep_file_expands_to_cells_that_parse(path: Path, image_folder: Callable) -> None:
+    """As the command line composes them, a dozen of each; a folder stands in for the user's."""
     file = OmegaConf.load(path)
-    blocks = OmegaConf.to_container(file.hydra.sweeper.cells)
-    grids = [
-        {k: [str(v) for v in (vs if isinstance(vs, list) else [vs])] for k, vs in block.items()} for block in blocks
-    ]
-    jobs = expand(grids)
-    assert len(jobs) == len({tuple(sorted(job)) for job in jobs}) > 0
-    on_folder = []
+    words = []
     if any("folder" in str(entry) for entry in OmegaConf.to_container(file.get("defaults", OmegaConf.create([])))):
         counts = {"train": {"a": 40, "b": 40}, "test": {"a": 2, "b": 2}}
-        on_folder = [f"data.root={image_folder(counts)}"]  # stands in for the user's
-        jobs = [
-            [word for word in job if not word.startswith("data.train_size")] + ["data.train_size=8"] for job in jobs
-        ]
-    step = max(1, len(jobs) // 12)  # composing takes .1 s: a dozen cells of each sweep
-    for job in jobs[::step]:
-        assert make_cell(f"sweeps={path.stem}", *on_folder, *job).sweep == path.stem
+        words = [f"data.root={image_folder(counts)}", "data.train_size=8"]
+    composer, jobs = read_command([f"sweeps={path.stem}", *words])
+    assert len(jobs) == len({tuple(sorted(job)) for job in jobs}) > 1
+    cells = [composer.job(job).cell for job in jobs[:: max(1, len(jobs) // 12)]]
+    assert {cell.sweep for cell in cells} == {path.stem}
+    assert len({cell.config_hash for cell in cells}) == len(cells)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from hydra_plugins.scaling_plugins.cells_sweeper import expand, narrow
 from scaling.cell_record import unfinished_record
 from scaling.cell_state import is_due, recorded_status
 from scaling.config import ConfigError
@@ -165,29 +164,6 @@ def test_a_damaged_record_is_set_aside_named_and_the_cell_run_again(
     assert "record.json.damaged-1" in line
     assert (cell.folder / "record.json.damaged-1").read_bytes() == content
     assert not (cell.folder / FILE_NAME).exists()
-
-
-def test_expand_crosses_each_grid_and_drops_repeats() -> None:
-    grids = [{"model": ["a", "b"], "seed": ["0", "1"]}, {"model": ["a"], "seed": ["1"]}]
-    assert expand(grids) == [["model=a", "seed=0"], ["model=a", "seed=1"], ["model=b", "seed=0"], ["model=b", "seed=1"]]
-
-
-GRIDS = [{"model": ["a", "b"], "n": ["1", "2"]}, {"model": ["a"], "n": ["2"], "lr": [".1", ".2"]}]
-
-
-def test_values_of_the_grids_select_cells() -> None:
-    assert expand(narrow(GRIDS, {"model": ["b"]})) == [["model=b", "n=1"], ["model=b", "n=2"]]
-    assert len(expand(narrow(GRIDS, {"n": ["2"]}))) == 4
-
-
-def test_new_values_replace_a_key_in_every_grid() -> None:
-    jobs = expand(narrow(GRIDS, {"n": ["8"]}))
-    assert len(jobs) == 4
-    assert all("n=8" in job for job in jobs)
-
-
-def test_a_new_key_is_added_to_every_cell() -> None:
-    assert all("wandb.mode=disabled" in job for job in expand(narrow(GRIDS, {"wandb.mode": ["disabled"]})))
 
 
 def test_command_line_from_sweep_to_status(command: Callable, tmp_path: Path) -> None:
