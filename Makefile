@@ -1,11 +1,13 @@
 # make quickstart: install what is missing, run the quickstart sweep, print the verdict and where the report lies.
 # make test:       the same environment with the test tools, then the tests.
+# make bench:      loading, training and tracking against what is usual, on one core; half an hour on an idle machine.
+# make bench-gpu:  the same on a GPU, and many runs at once.
 PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: quickstart test test-slow kills lint format clean
+.PHONY: quickstart test test-slow kills lint format bench bench-gpu clean
 
 quickstart: $(VENV)/.installed
 	@$(PY) -m scaling.train sweeps=quickstart
@@ -24,6 +26,20 @@ lint: $(VENV)/.installed-dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+# BENCH='only=resnet8 repeats=1' and the like narrow the first table.
+bench: $(VENV)/.installed-dev
+	@OMP_NUM_THREADS=1 $(PY) benchmarks/train.py $(BENCH)
+	@OMP_NUM_THREADS=1 $(PY) benchmarks/packing.py
+	@OMP_NUM_THREADS=1 $(PY) benchmarks/models.py
+	@OMP_NUM_THREADS=1 $(PY) benchmarks/tracking.py
+	@OMP_NUM_THREADS=1 $(PY) benchmarks/sweep.py
+
+bench-gpu: $(VENV)/.installed-dev
+	@$(PY) benchmarks/train.py device=cuda $(BENCH)
+	@$(PY) benchmarks/packing.py device=cuda at_once=1,4,8,16 steps=4000 \
+		models=resnet8,resnet20,resnet18_small,vit_w48d3,vit_w64d4,vit_w96d6
+	@$(PY) benchmarks/models.py device=cuda
 
 format: $(VENV)/.installed-dev
 	$(PY) -m ruff check --fix .

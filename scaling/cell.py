@@ -30,7 +30,7 @@ from scaling.trainer import CurvePoint, Diverged, evaluate, train
 _POINTS_PER_CHECK = 5  # of the training curve: with keep=best about ten looks at the validation set
 
 
-def _build(cell: CellConfig, channels: int, device: torch.device) -> torch.nn.Module:
+def build(cell: CellConfig, *, channels: int, device: torch.device) -> torch.nn.Module:
     """The cell's model on its device, with the weights that the run starts from where it starts from some."""
     torch.manual_seed(cell.seed)
     model = build_model(
@@ -144,7 +144,7 @@ def run_cell(cell: CellConfig) -> Record:
         try:
             splits = load_splits(data, device)
             channels = data.channels
-            model = _build(cell, channels, device)
+            model = build(cell, channels=channels, device=device)
             flops = train_flops_per_example(model, image_size=data.image_size, channels=channels)
             fields |= dict(
                 num_params=num_params(model),

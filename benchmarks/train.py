@@ -1,0 +1,94 @@
+"""Images/s of data loading alone and of training end to end: (a) the usual script, (b) timm's model in that script,
+(c) ours, side by side on one machine.
+
+python benchmarks/train.py [only=loader,resnet8,...] [device=cpu] [cores=1] [repeats=3] [seconds=5] [root=DIR]
+
+Every measurement is a process of its own, the ways take turns, and medians of the repeats are printed; ratios are of
+neighbours in time. "by processor time" divides by the time that the processors worked, which other work on the machine
+changes little. Share: of the machine's fastest matmul in the same precision. Without root= the images are CIFAR-10 from
+SCALING_SHARED_DATA, or made here.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from machine import find_images, machine, matmul_peak
+
+WAYS = ("usual", "timm", "ours")
+BATCH = {"none": 128, "resnet8": 128, "resnet20": 128, "resnet18_small": 32, "vit_w64d4": 128, "vit_ti": 32}
+GPU_BATCH = 512
+
+
+def _measure(way: str, model: str, options: dict[str, str]) -> dict[str, Any]:
+    words = [f"way={way}", f"model={model}", *(f"{key}={value}" for key, value in options.items())]
+    line = [sys.executable, str(Path(__file__).with_name("variant.py")), *words]
+    done = subprocess.run(line, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"error: {' '.join(words)}: {done.stderr.strip().splitlines()[-1]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def _rate(found: dict[str, Any], key: str) -> float:
+    return found["images"] / found[key]
+
+
+def compare(model: str, options: dict[str, str], *, repeats: int, peak: Callable[[str], float]) -> list[str]:
+    """The lines of one model: for each way images/s, the ratio to the usual script by both clocks, share and memory."""
+    ways = [way for way in WAYS if model != "none" or way != "timm"]
+    rounds = [{way: _measure(way, model, options) for way in ways} for _ in range(repeats)]
+    flops, lines = rounds[0]["ours"].get("flops_per_image"), []
+    for way in ways:
+        runs = [found[way] for found in rounds]
+        rates = [_rate(run, "wall") for run in runs]
+        ratios = [
+            statistics.median(_rate(found[way], key) / _rate(found["usual"], key) for found in rounds)
+            for key in ("wall", "processor")
+        ]
+        precision = runs[0].get("precision", "fp32")
+        share = f"{flops * statistics.median(rates) / peak(precision):6.1%}" if flops else "      "
+        memory = statistics.median(run["memory"] for run in runs) / 2**20
+        spread = f"({min(rates):,.0f}-{max(rates):,.0f})"
+        lines.append(
+            f"{'loader alone' if model == 'none' else model:<16}{way:<7}{precision:<5}{statistics.median(rates):9,.0f} "
+            f"{spread:<17}{ratios[0]:7.2f} {ratios[1]:9.2f}   {share} {memory:8,.0f} MB"
+        )
+    return lines
+
+
+def main(arguments: list[str]) -> int:
+    values = {"device": "cpu", "cores": "1", "repeats": "3", "seconds": "5", "root": "", "images": "10000"}
+    values |= {"only": "loader,resnet8,resnet20,resnet18_small,vit_w64d4,vit_ti"}
+    values |= dict(word.split("=", 1) for word in arguments if "=" in word)
+    root, device, cores = find_images(values["root"]), values["device"], int(values["cores"])
+    torch.set_num_threads(cores)
+    print(f"{machine(device, cores)}\nimages: {Path(root).name}")
+
+    @functools.cache
+    def peak(precision: str) -> float:
+        found = matmul_peak(device, precision)
+        print(f"fastest matmul in {precision}: {found / 1e9:,.1f} GFLOP/s")
+        return found
+
+    peak("fp32")
+    print(f"{'':<28}{'images/s':>9} {'(lowest-highest)':<17}{'ratio':>7} {'by proc.':>9}    share   memory")
+    for name in values["only"].split(","):
+        model = "none" if name == "loader" else name
+        batch = GPU_BATCH if device.startswith("cuda") else BATCH[model]
+        options = {key: values[key] for key in ("device", "cores", "seconds", "images")} | {"root": root}
+        options |= {"batch": str(batch), "workers": str(cores if not device.startswith("cuda") else 8)}
+        for line in compare(model, options, repeats=int(values["repeats"]), peak=peak):
+            print(line, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
