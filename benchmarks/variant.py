@@ -94,7 +94,7 @@ def ours(values: dict[str, str]) -> dict[str, float]:
 
     from scaling.cell import build
     from scaling.compose import CONF
-    from scaling.data.augment import augment
+    from scaling.data.augment import make_augment
     from scaling.data.splits import load_splits
     from scaling.devices import find_device, keep_freed_memory
     from scaling.models import train_flops_per_example
@@ -112,16 +112,18 @@ def ours(values: dict[str, str]) -> dict[str, float]:
         cell = parse(compose("config", words))
     device = find_device(cell.device)
     splits = load_splits(cell.data, device)
+    augment = make_augment(cell.data, num_classes=cell.num_classes, fill=splits.mean)
     batch, seconds, wait = cell.optim.batch_size, float(values["seconds"]), _wait(device.type)
     if values["model"] == "none":
         draw = torch.Generator().manual_seed(0)
         steps = dict(steps=1_000_000, generator=draw)
         indices = index_batches(len(splits.train), batch_size=batch, device=splits.train.index_device, **steps)
-        drawn = zip(splits.train.batches(indices), uniform_batches(batch, device=device, **steps), strict=True)
+        numbers = uniform_batches(batch, draws=augment.draws, device=device, **steps)
+        drawn = zip(splits.train.batches(indices), numbers, strict=True)
 
         def load() -> int:
-            (images, _), uniform = next(drawn)
-            return len(splits.inputs(augment(images, uniform, name=cell.data.augment)))
+            (images, labels), uniform = next(drawn)
+            return len(splits.inputs(augment(images, labels, uniform)[0]))
 
         return _timed(load, seconds=seconds, wait=wait)
     model = build(cell, channels=cell.data.channels, device=device)
@@ -130,8 +132,8 @@ def ours(values: dict[str, str]) -> dict[str, float]:
     def run(steps: int) -> dict[str, float]:
         start, before = time.perf_counter(), processor_seconds()
         train(
-            model, splits, cell.optim, steps=steps, seed=0, precision=cell.precision,
-            augmentation=cell.data.augment, report=lambda point: None,
+            model, splits, cell.optim, steps=steps, seed=0, precision=cell.precision, augment=augment,
+            report=lambda point: None,
         )  # fmt: skip
         wait()
         wall, processor = time.perf_counter() - start, processor_seconds() - before

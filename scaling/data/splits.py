@@ -44,8 +44,10 @@ class Splits:
 
     def inputs(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised float32 inputs, permuted: the last step for train and test alike, after any augmentation."""
-        x = (images.float() / 255 - self.mean) / self.std
-        return x if self.pixels is None else x.flatten(2)[:, :, self.pixels].view_as(x)
+        if self.pixels is not None:
+            images = images.flatten(2).index_select(2, self.pixels).view(images.shape)
+        x = images.to(torch.float32, memory_format=torch.contiguous_format, copy=True)
+        return x.div_(255).sub_(self.mean).div_(self.std)  # in place: a quarter of the time of three new tensors
 
 
 def mean_and_std(sums: np.ndarray, *, pixels: int) -> tuple[np.ndarray, np.ndarray]:
