@@ -131,14 +131,14 @@ from scaling.tracking import track
 cell = pickle.load(open("cell.pickle", "rb"))
 point = dict(step=1, seen_examples=32, train_loss=0.5, lr=0.1, seconds=0.25)
 for attempt in range(int(sys.argv[1])):
-    status = "failed" if attempt == 0 else "finished"
+    status, text = ("failed", "boom") if attempt == 0 else ("finished", None)
     fill = sys.argv[2]
     with track(cell) as tracker:
         tracker.log(point)
         tracker.log(point | dict(step=2, seen_examples=64))
         if fill:
             open(fill, "wb").write(bytes(25 * 2**20))
-        tracker.summarize(dict(status=status, lr=0.3, overrides=["a b"], error_text=None))
+        tracker.summarize(dict(status=status, lr=0.3, overrides=["a b"], error_text=text))
 print(json.dumps(dict(wandb="wandb" in sys.modules, id=cell.config_hash)))
 """
 

@@ -90,6 +90,7 @@ def test_a_retried_cell_is_the_same_run_and_says_so(logged: Callable, server: Wa
     assert run["id"] == found["id"]
     assert (run["tags"][-1], run["notes"]) == ("retried", "attempt 2; the one before: interrupted")
     assert (run["state"], run["summary"]["status"], run["summary"]["lr"]) == ("finished", "finished", 0.3)
+    assert "error_text" not in run["summary"]  # the first attempt's
     assert [row["_step"] for row in run["history"]] == [0, 1, 2, 3]  # appended, nothing of the first attempt is lost
 
 
@@ -134,4 +135,5 @@ def test_offline_asks_no_server_and_syncs_later(
     _sync(line, server, tmp_path)
     [run] = server.runs.values()
     assert (run["id"], run["state"], run["tags"][-1]) == (found["id"], "finished", "retried")
+    assert (run["summary"]["status"], "error_text" in run["summary"]) == ("finished", False)
     assert len(run["history"]) == 4

@@ -57,6 +57,19 @@ def test_the_quickstarts_files_are_the_cells_of_the_hydra_sweep() -> None:
     assert set(jobs) == set(hydra)
 
 
+@pytest.mark.slow
+def test_the_quickstarts_cells_have_the_same_identity_by_both_roads() -> None:
+    from scaling.sweep_file import cells_of
+
+    hydra = {cell.config_hash for cell in cells_of(["sweeps=quickstart"])}
+    for file in FILES:
+        if file.stem.startswith("quickstart"):
+            jobs = grid(yaml.safe_load(file.read_text()))
+            for job in (jobs[0], jobs[-1]):
+                [cell] = cells_of(command_of(file, job)[4:])
+                assert cell.config_hash in hydra, job
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_every_file_starts_one_cell_that_composes(file: Path, make_cell: Callable) -> None:
     sweep = yaml.safe_load(file.read_text())

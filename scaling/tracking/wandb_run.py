@@ -139,12 +139,18 @@ class WandbTracker:
         # W&B keeps no empty values: a field that is None in the record has no key.
         kept = {key: value for key, value in values.items() if value is not None}
         self._run.summary.update({k: list(v) if isinstance(v, tuple) else v for k, v in kept.items()})
+        if "retried" in self._facts.tags:  # what an earlier attempt left, such as its error's text
+            for key in values.keys() - kept.keys():
+                self._run.summary[key] = ""  # only what is there can be deleted
+                del self._run.summary[key]
 
     def close(self, *, failed: bool) -> None:
-        folder = self._facts.folder
+        folder, offline = self._facts.folder, self._run.offline
         try:
             self._run.finish(exit_code=int(failed))
         except TimeoutError:
+            if offline:  # the disk is slow: nothing to do with the service
+                raise
             note_gone(folder, "a run's upload did not end in time", undelivered=Path(self._run.dir).parent.name)
         if free_bytes(folder) < LEAST_FREE:
             raise OSError(f"less than {LEAST_FREE // 2**20} MB are free: its W&B files may be incomplete")
