@@ -1,5 +1,6 @@
 """`python -m scaling.status`: states as they lie on disk, times worked out by hand, and the command of a cell."""
 
+import dataclasses
 import os
 import shlex
 import signal
@@ -14,7 +15,7 @@ from scaling.cell_record import UNKNOWN, known_fields
 from scaling.config import CellConfig
 from scaling.cost import Rates, clock
 from scaling.record import FILE_NAME, Record, write_record
-from scaling.status import look, seconds_left, summary
+from scaling.status import _watch, look, seconds_left, summary
 
 HOLD = """
 import sys, time
@@ -56,7 +57,8 @@ def _write(
 
 @pytest.fixture
 def cells(make_cell: Callable, tmp_path: Path) -> list[CellConfig]:
-    return [make_cell("model=resnet8", f"out={tmp_path}", f"seed={seed}") for seed in range(6)]
+    cell = make_cell("model=resnet8", f"out={tmp_path}")
+    return [dataclasses.replace(cell, seed=seed) for seed in range(6)]
 
 
 def test_every_state_is_told_from_what_lies_on_disk(cells: list[CellConfig], hold: Callable) -> None:
@@ -114,6 +116,21 @@ def test_rates_fall_back_on_pixels_then_on_the_mean(make_cell: Callable) -> None
     assert rates.seconds(cell) == pytest.approx(0.01 * (24 / 16) ** 2 * seen)
     other = make_cell("model=vit_w48d3", "data.image_size=16", "data.permute_patch=4", "model.patch_size=4")
     assert rates.seconds(other) == pytest.approx(0.01 * other.steps * other.optim.batch_size)
+
+
+def test_watch_looks_again_until_nothing_is_missing(
+    cells: list[CellConfig], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    waiting = cells[:3]
+
+    def meanwhile(seconds: float) -> None:
+        assert seconds == 7
+        _write(waiting[len(list(Path(waiting[0].out).rglob(FILE_NAME)))], seconds=1.0)
+
+    monkeypatch.setattr("scaling.status.time.sleep", meanwhile)
+    _watch(waiting, ["sweeps=mine"], 7)
+    shown = [line for line in capsys.readouterr().out.splitlines() if "cells:" in line]
+    assert [line.split("cells: ")[1].split(" finished")[0] for line in shown] == ["0", "1", "2", "3"]
 
 
 def test_clock() -> None:
