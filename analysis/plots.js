@@ -139,7 +139,7 @@ const plots = (() => {
     group.runs.forEach((run, i) => { if (run.model === own.model && sizes.includes(run.train_size) && run.val_error !== undefined) runs.push({ lr: run.lr, val: run.val_error, size: exact.format(run.train_size), run: i }); });
     const least = Math.min(...values.filter((v) => v > 0), ...runs.map((r) => r.val).filter((v) => v > 0));
     const x = { ...quantity("lr", "learning rate", [Math.min(...all) / 1.3, Math.max(...all) * 1.3], true, ".3~g") };
-    x.axis.values = [...new Set(all)].sort((a, b) => a - b);
+    Object.assign(x.axis, { values: [...new Set(all)].sort((a, b) => a - b), labelAngle: -35, labelOverlap: false });
     const y = quantity("val", "validation error", [least / 1.2, Math.max(...values, ...runs.map((r) => r.val)) * 1.15], true, ".3~r");
     const color = bySize(sizes);
     return { width: "container", height: 230, title: { text: own.model, color: "var(--ink)", fontSize: 13, fontWeight: "normal" }, description: `learning rates of ${own.model}`, layer: [
@@ -174,7 +174,7 @@ const plots = (() => {
     const values = own.rows.filter((r) => r.fit_high !== null), rests = [...new Set(own.rows.map((r) => r.rest))];
     const ends = values.flatMap((r) => [r.fit_low, 10 * r.fit_high]);
     const y = quantity("y", `crossover size (${own.axis_label})`, [Math.min(...ends) / 1.5, Math.max(...ends) * 1.5], true, "~s");
-    const x = { field: "value", type: "ordinal", title: own.label, scale: { domain: own.order }, axis: { labelAngle: 0 } };
+    const x = { field: "value", type: "ordinal", title: own.label, scale: { domain: own.order }, axis: { labelAngle: own.order.join("").length > 60 ? -35 : 0 } };
     const shift = rests.length > 1 ? { xOffset: { field: "rest" } } : {};
     const words = { cnn_ahead: "CNN ahead", vit_ahead: "ViT ahead", not_identifiable: "?" };
     const crossed = values.filter((r) => r.crossover_size !== null).map((r) => ({ ...r, y: r.crossover_size, low: r.interval_low ?? r.fit_low, high: r.interval_high ?? 10 * r.fit_high,

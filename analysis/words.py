@@ -120,7 +120,8 @@ def verdict_sentence(crossover: Crossover) -> str:
         winner, other = ("CNN", "ViT") if verdict.verdict == "cnn_ahead" else ("ViT", "CNN")
         low, high = verdict.fit_range or (math.nan, math.nan)
         text = f"the {winner} is ahead of the {other} from {measured(low)} to {measured(HORIZON * high, axis)}"
-        text += f" (measured up to {measured(high)}); P(crossing) = {verdict.p_crossing:.2f}."
+        speaks = f"measured up to {measured(high)}, a {HORIZON:g}\N{MULTIPLICATION SIGN} extrapolation"
+        text += f" ({speaks}); P(crossing) = {verdict.p_crossing:.2f}."
     elif verdict.verdict == "multiple":
         places = [
             f"{number(c.size)} (P = {c.probability:.2f}, {interval(c.interval, crossover.level)})"

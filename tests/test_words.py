@@ -75,7 +75,8 @@ def test_verdicts_in_words(answer: Crossover) -> None:
         " a 4.20\N{MULTIPLICATION SIGN} extrapolation. At 4,096 images the fitted errors are "
     )
     assert verdict_sentence(with_verdict(answer, "cnn_ahead")).startswith(
-        f"{start}the CNN is ahead of the ViT from 128 to 40,960 images (measured up to 4,096); P(crossing) = 0.04."
+        f"{start}the CNN is ahead of the ViT from 128 to 40,960 images (measured up to 4,096,"
+        " a 10\N{MULTIPLICATION SIGN} extrapolation); P(crossing) = 0.04."
     )
     assert "a crossing up to 40,960 images has probability 0.04" in verdict_sentence(
         with_verdict(answer, "not_identifiable")
