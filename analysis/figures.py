@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from analysis.crossover import Crossover
@@ -112,21 +115,26 @@ FIGURES: Mapping[str, Callable[[Crossover], Figure | None]] = {
     "learning_rates": draw_learning_rates,
     "parameters": draw_parameters,
 }
+DOTS = 220  # per inch, of a PNG
 KINDS = ("png", "svg", "pdf")
 WHOLE: Mapping[str, Callable[[Sequence[Crossover]], Figure | None]] = {"overview": draw_overview, "knob": draw_knob}
 
 
-def render(figure: Figure, kind: str, *, salt: str, transparent: bool = False) -> bytes:
+def render(figure: Figure, kind: str, *, salt: str) -> bytes:
     """The figure as png, svg or pdf; the same figure and salt give the same bytes."""
     buffer = io.BytesIO()
-    if figure.get_layout_engine() is not None:
-        # Laid out once for all formats: it takes longer than drawing.
-        with mpl.rc_context(STYLE):
-            figure.draw_without_rendering()
-        figure.set_layout_engine("none")
     with mpl.rc_context({**STYLE, "svg.hashsalt": salt}):
-        metadata = {"Date": None} if kind == "svg" else {"CreationDate": None} if kind == "pdf" else {"Software": None}
-        figure.savefig(buffer, format=kind, dpi=220, transparent=transparent, metadata=metadata)
+        if figure.get_layout_engine() is not None:
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # laid out once for all formats: it takes longer than drawing
+        figure.set_dpi(DOTS)
+        # By the canvases themselves: `savefig` draws everything once more beforehand.
+        if kind == "png":
+            FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+        elif kind == "svg":
+            FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+        else:
+            FigureCanvasPdf(figure).print_pdf(buffer, metadata={"CreationDate": None})
     return buffer.getvalue()
 
 

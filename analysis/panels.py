@@ -12,7 +12,7 @@ from analysis.crossover import Crossover
 from analysis.selection import Choice
 from analysis.style import INK, METRICS, axis_label, colours, log_x, log_y, looks, metric_label
 from analysis.tables import residuals
-from analysis.words import FAMILY, measured, percent
+from analysis.words import FAMILY, measured
 
 
 def plot_residuals(ax: Axes, crossover: Crossover) -> Axes:
@@ -31,9 +31,12 @@ def plot_residuals(ax: Axes, crossover: Crossover) -> Axes:
         ax.errorbar(x, rows["ratio"], yerr=bars, fmt=marker, label=model, **style)  # type: ignore[arg-type]
     ax.axhline(1.0, color=INK, lw=0.7)
     log_x(ax, axis_label(crossover))
-    ax.set_ylabel(f"measured / fitted, with {percent(crossover.level)} noise")
+    ax.set_ylabel("measured / fitted")
     if models:
-        ax.legend(loc="best")
+        columns = 2 if max(map(len, models)) <= 14 else 1
+        low, high = ax.get_ylim()
+        ax.set_ylim(low, high + 0.1 * (high - low) * (1 + -(-len(models) // columns)))  # room for the legend
+        ax.legend(loc="upper left", ncols=columns)
     return ax
 
 

@@ -9,6 +9,7 @@ import dataclasses
 import json
 import os
 import platform
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -79,6 +80,16 @@ def _fit(crossover: Crossover, model: str) -> dict[str, Any]:
     }
 
 
+def _remove_old(folder: Path, kept: set[str]) -> None:
+    """Figures of an earlier report in this folder that this one does not have; nothing else that lies there."""
+    from analysis.figures import FIGURES, KINDS, WHOLE
+
+    ours = re.compile(rf"({'|'.join(FIGURES)})-\d+\.({'|'.join(KINDS)})|({'|'.join(WHOLE)})\.({'|'.join(KINDS)})")
+    for file in folder.iterdir():
+        if ours.fullmatch(file.name) and file.name not in kept:
+            file.unlink()
+
+
 def run(arguments: TableArguments, own: dict[str, str]) -> int:
     from analysis.chart import chart
     from analysis.crossover import answer
@@ -121,6 +132,7 @@ def run(arguments: TableArguments, own: dict[str, str]) -> int:
 
     for folder in (out, out / "figures", out / "tables"):
         folder.mkdir(parents=True, exist_ok=True)
+    _remove_old(out / "figures", set(drawn.files))
     write_csv(table, out / "results.csv")
     for name, content in files.items():  # crossover.json comes last: where it is, the report is complete
         _write(out / name, content)
