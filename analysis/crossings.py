@@ -22,7 +22,8 @@ HORIZON = 10.0  # times the largest measured size: how far a verdict speaks
 SEARCH = 100.0  # how far crossings are looked for, so that intervals that end beyond the horizon have an end
 AHEAD = 0.9  # probability at which one family is called ahead
 CLEAR = 0.9  # P(a family is ahead) somewhere beside a crossing that is claimed
-GRID = 360
+GRID = 220
+TIE = 0.005  # of log error: closer curves are level
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,24 @@ def make_grid(low: float, high: float) -> Array:
 
 
 def _sign_changes(x: Array, difference: Array) -> Changes:
-    """All roots of all draws: which draw, where (linear interpolation), and whether the difference falls there."""
+    """All crossings of all draws: which draw, where (linear interpolation), and whether the difference falls there.
+
+    A family counts as ahead from TIE on, so that curves which touch, or run together for a while, do not cross there.
+    """
     positive = difference > 0
     draw, left = np.nonzero(positive[:, 1:] != positive[:, :-1])
+    if not len(draw):
+        return draw, np.empty(0), np.empty(0, dtype=bool)
     before, after = difference[draw, left], difference[draw, left + 1]
     where = x[left] + (x[left + 1] - x[left]) * before / (before - after)
-    return draw, where, before > 0
+    count = difference.shape[1]
+    at = np.where(np.abs(difference) > TIE, np.arange(count), -1)
+    leader_at = np.maximum.accumulate(at, axis=1)  # the last size at which somebody was ahead
+    known = leader_at >= 0
+    leads = np.take_along_axis(positive, np.maximum(leader_at, 0), axis=1)
+    turned, size = np.nonzero(known[:, :-1] & (leads[:, 1:] != leads[:, :-1]))
+    last = np.searchsorted(draw * count + left, turned * count + size, side="right") - 1  # the zero just before
+    return turned, where[last], ~leads[turned, size + 1]
 
 
 def _places(roots: Array, falls: bool, x: Array, difference: Array, changes: Changes) -> list[Array]:
@@ -152,13 +165,6 @@ def _bound(grid: Array, difference: Array, *, level: float) -> Interval | None:
     return None if interval == (None, None) else interval
 
 
-def _share_with_one(difference: Array, direction: Direction) -> float:
-    """The share of draws that change their sign exactly once, in this direction."""
-    positive = difference > 0
-    once = (positive[:, 1:] != positive[:, :-1]).sum(axis=1) == 1
-    return float((once & (positive[:, 0] == (direction == "vit_overtakes"))).mean())
-
-
 def _clear_sides(grid: Array, difference: Array, crossings: list[Crossing]) -> list[float]:
     """How clear the leader is before, between and after the crossings: the highest P(that family is ahead) at any n."""
     edges = [0, *np.searchsorted(grid, [c.size for c in crossings]), len(grid)]
@@ -175,11 +181,7 @@ def _single(grid: Array, difference: Array, crossing: Crossing, high: float) -> 
     """The verdict on the one likely crossing. Two equal curves cross in most draws, too: that is no crossing."""
     if crossing.interval == (None, None) or (crossing.size > high and crossing.interval[0] is None):
         return "not_identifiable"  # it could be anywhere
-    once = max(
-        _share_with_one(difference, crossing.direction),
-        _share_with_one(difference[:, grid <= high], crossing.direction),
-    )
-    if once < 0.5 or max(_clear_sides(grid, difference, [crossing])) < CLEAR:
+    if max(_clear_sides(grid, difference, [crossing])) < CLEAR:
         return "not_identifiable"
     return "observed" if crossing.size <= high else "extrapolated"
 
@@ -192,8 +194,10 @@ def decide(grid: Array, difference: Array, *, low: float, high: float, level: fl
     horizon = HORIZON * high * (1 + 1e-9)
     crossings = find_crossings(grid, difference, horizon=horizon, level=level)
     near = difference[:, grid <= horizon]
-    p_crossing = 1 - float(((near > 0).all(axis=1) | (near < 0).all(axis=1)).mean())
+    p_crossing = len(np.unique(_sign_changes(np.log(grid[: near.shape[1]]), near)[0])) / len(near)
     likely = [c for c in crossings if c.probability >= 0.5]
+    while len(likely) > 1 and _clear_sides(grid[: near.shape[1]], near, likely)[0] < CLEAR:
+        likely = likely[1:]  # nobody leads at the smallest sizes: nothing is overtaken there
     verdict = "not_identifiable"
     if float((near > 0).all(axis=1).mean()) >= AHEAD:
         verdict = "cnn_ahead"

@@ -8,13 +8,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.noise import summarise
+from analysis.noise import Points, summarise
 from analysis.power_law import Curve, fit_points
 
 Array = NDArray[np.float64]
@@ -39,7 +38,7 @@ class Families:
         return draws[0] if len(models) == 1 else np.einsum("mdn,mn->dn", draws, self._shares(models, n))
 
     def best_model(self, models: tuple[str, ...], n: float) -> str:
-        """The one of a family's `models` that is most often the best at n."""
+        """The model that is most often the best of them at n."""
         return models[int(np.argmax(self._shares(models, np.array([n]))[:, 0]))] if len(models) > 1 else models[0]
 
     def _shares(self, models: tuple[str, ...], n: Array) -> Array:
@@ -48,38 +47,43 @@ class Families:
         return np.stack([(votes == i).mean(axis=0) for i in range(len(models))])
 
 
-def _fit(
-    rows: pd.DataFrame, *, metric: str, axis: str, images: str, num_classes: int | None, stream: list[int]
-) -> Curve:
-    is_error = metric.endswith("_error")
+def _points(rows: pd.DataFrame, *, metric: str, axis: str, images: str) -> Points:
     test_examples = rows[images] if images in rows.columns and rows[images].notna().all() else None
-    points = summarise(rows[axis], rows[metric], test_examples=test_examples, is_error=is_error)
-    return fit_points(points, metric="error" if is_error else "loss", num_classes=num_classes, stream=stream)
+    return summarise(rows[axis], rows[metric], test_examples=test_examples, is_error=metric.endswith("_error"))
 
 
 def fit_families(fitted: pd.DataFrame, *, metric: str, axis: str, seed: int) -> Families:
     """A curve for every model with at least 3 distinct sizes. `seed` seeds the replicates."""
     classes = fitted["num_classes"].dropna() if "num_classes" in fitted.columns else pd.Series(dtype=float)
     num_classes = int(classes.iloc[0]) if classes.nunique() == 1 and classes.iloc[0] >= 2 else None
-    options: dict[str, Any] = {"axis": axis, "num_classes": num_classes}
     models: dict[str, tuple[str, ...]] = {"vit": (), "cnn": ()}
-    curves: dict[str, Curve] = {}
-    choosers: dict[str, Curve] = {}
     warnings: list[dict[str, str]] = []
+    points: dict[tuple[str, str], Points] = {}  # of a model's metric, and of the val_error to choose it by
     for family in models:
         rows_of = {str(m): r for m, r in fitted[fitted["family"] == family].groupby("model", sort=True)}
         thin = [m for m, r in rows_of.items() if r[axis].nunique() < 3]
         warnings += [{"code": "no_curve", "message": f"{m}: fewer than 3 sizes, no curve"} for m in thin]
         models[family] = tuple(m for m in rows_of if m not in thin)
+        several = len(models[family]) > 1
+        can_choose = all("val_error" in rows_of[m] and rows_of[m]["val_error"].notna().all() for m in models[family])
         for model in models[family]:
-            rows = rows_of[model]
-            stream = [seed, zlib.crc32(model.encode())]  # replicates do not depend on which other models are there
-            curves[model] = _fit(rows, metric=metric, images="test_examples", stream=stream, **options)
-            warnings += [w | {"message": f"{model}: {w['message']}"} for w in curves[model].warnings]
-            if len(models[family]) > 1 and "val_error" in rows.columns and rows["val_error"].notna().all():
-                choosers[model] = _fit(rows, metric="val_error", images="val_examples", stream=[*stream, 1], **options)
-        if len(models[family]) > 1 and not all(m in choosers for m in models[family]):
+            points[model, metric] = _points(rows_of[model], metric=metric, axis=axis, images="test_examples")
+            if several and can_choose:
+                points[model, "choice"] = _points(rows_of[model], metric="val_error", axis=axis, images="val_examples")
+        if several and not can_choose:
             text = f"no val_error to choose the best {family} by: the test errors choose, slightly in its favour"
             warnings.append({"code": "envelope_without_validation", "message": text})
-            choosers |= {m: curves[m] for m in models[family]}
+    fits: dict[tuple[str, str], Curve] = {}
+    for kind in ("error", "loss"):
+        keys = [k for k in points if ("error" if k[1] == "choice" or k[1].endswith("_error") else "loss") == kind]
+        # Replicates do not depend on which other models are there.
+        streams = [[seed, zlib.crc32(m.encode())] + ([1] if what == "choice" else []) for m, what in keys]
+        if keys:
+            curves = fit_points([points[k] for k in keys], metric=kind, num_classes=num_classes, streams=streams)
+            fits |= dict(zip(keys, curves, strict=True))
+    curves = {m: fits[m, metric] for family in models.values() for m in family}
+    warnings += [w | {"message": f"{m}: {w['message']}"} for m, c in curves.items() for w in c.warnings]
+    choosers = {
+        m: fits.get((m, "choice"), fits[m, metric]) for family in models.values() if len(family) > 1 for m in family
+    }
     return Families(models, curves, choosers, warnings)

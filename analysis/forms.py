@@ -1,4 +1,4 @@
-"""The forms that a scaling curve may have: parameters in, log error and its derivatives out, vectorised over fits.
+"""The forms that a scaling curve may have: parameters in, log error and its derivatives out, vectorised over problems.
 
 Parameters are unconstrained (logarithms of what must be positive, so E >= 0 and exponents > 0) and have normal priors,
 weak but proper: they bound what few points cannot, and make the forms' evidence comparable. u = ln(n / n0), with n0
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+NEWTON = 5
 EXPONENT_PRIOR = (math.log(0.4), 0.7)  # 95% of the prior mass of an exponent lies between 0.10 and 1.6
 
 
@@ -31,76 +32,98 @@ class Scale:
     chance: float | None  # error or loss of guessing, None if unknown
 
 
-Value = tuple[Array, Array | None]  # log error (..., k), derivatives (..., k, p)
+Chance = float | Array | None  # of guessing; (B,) where curves differ
+# theta (p, B), u (k, B) or (k, 1), chance, jacobian wanted -> log error (k, B), p derivatives (k, B) or nothing
+Value = tuple[Array, list[Array]]
 
 
 @dataclass(frozen=True)
 class Form:
-    """One form. `value(theta (..., p), u (k,), scale, jacobian)`; `start` are the priors' means near the data."""
+    """One form. `value(theta, u, chance, jacobian)`; problems lie along the last axis."""
 
     name: str
     source: str
     formula: str
-    parameters: tuple[str, ...]  # public names, in the order of theta
-    value: Callable[[Array, Array, Scale, bool], Value]
+    parameters: tuple[str, ...]  # public names
+    value: Callable[[Array, Array, Chance, bool], Value]
     prior: Callable[[Scale], list[tuple[float, float]]]  # mean, standard deviation per parameter
     public: Callable[[Array, Scale], list[float]]  # theta (p,) -> public parameters
     needs_chance: bool = False
 
 
-def _with_floor(reducible: Array, floor: Array, derivatives: list[Array] | None) -> Value:
+def _with_floor(reducible: Array, floor: Array, derivatives: list[Array]) -> Value:
     """ln(exp(reducible) + exp(floor)) and its derivatives by the parameters of both; the floor comes last."""
-    total = np.logaddexp(reducible, floor[..., None])
-    if derivatives is None:
-        return total, None
+    total = np.logaddexp(reducible, floor)
+    if not derivatives:
+        return total, []
     share = np.exp(reducible - total)
-    return total, np.stack([share * d for d in derivatives] + [1 - share], axis=-1)
+    return total, [share * d for d in derivatives] + [1 - share]
 
 
-def _power(theta: Array, u: Array, scale: Scale, jacobian: bool) -> Value:
-    a, b = theta[..., 0, None], np.exp(theta[..., 1, None])
-    value = a - b * u
-    return value, np.stack([np.ones_like(value), -b * u], axis=-1) if jacobian else None
+def _power(theta: Array, u: Array, chance: Chance, jacobian: bool) -> Value:
+    slope = np.exp(theta[1]) * u
+    value = theta[0] - slope
+    return value, [np.ones_like(value), -slope] if jacobian else []
 
 
-def _floor(theta: Array, u: Array, scale: Scale, jacobian: bool) -> Value:
-    a, b = theta[..., 0, None], np.exp(theta[..., 1, None])
-    reducible = a - b * u
-    return _with_floor(reducible, theta[..., 2], [np.ones_like(reducible), -b * u] if jacobian else None)
+def _floor(theta: Array, u: Array, chance: Chance, jacobian: bool) -> Value:
+    reducible, derivatives = _power(theta, u, chance, jacobian)
+    return _with_floor(reducible, theta[2], derivatives)
 
 
-def _shifted(theta: Array, u: Array, scale: Scale, jacobian: bool) -> Value:
-    a, b = theta[..., 0, None], np.exp(theta[..., 1, None])
-    log_sum = np.logaddexp(u, theta[..., 2, None])  # ln((n + d) / n0)
-    reducible = a - b * log_sum
+def _shifted(theta: Array, u: Array, chance: Chance, jacobian: bool) -> Value:
+    b = np.exp(theta[1])
+    log_sum = np.logaddexp(u, theta[2])  # ln((n + d) / n0)
+    reducible = theta[0] - b * log_sum
     if not jacobian:
-        return _with_floor(reducible, theta[..., 3], None)
-    by_shift = -b * np.exp(theta[..., 2, None] - log_sum)
-    return _with_floor(reducible, theta[..., 3], [np.ones_like(reducible), -b * log_sum, by_shift])
+        return _with_floor(reducible, theta[3], [])
+    by_shift = -b * np.exp(theta[2] - log_sum)
+    return _with_floor(reducible, theta[3], [np.ones_like(reducible), -b * log_sum, by_shift])
 
 
-def _saturating(theta: Array, u: Array, scale: Scale, jacobian: bool) -> Value:
-    assert scale.chance is not None
-    a, b, floor = theta[..., 0, None], np.exp(theta[..., 1, None]), theta[..., 2, None]
-    q = a - b * u  # ln of (y - E) / (chance - y)
-    top = np.logaddexp(floor, math.log(scale.chance) + q)
-    value = top - np.logaddexp(0, q)
+def _saturating(theta: Array, u: Array, chance: Chance, jacobian: bool) -> Value:
+    assert chance is not None
+    slope = np.exp(theta[1]) * u
+    q = theta[0] - slope  # ln of (y - E) / (chance - y)
+    top, bottom = np.logaddexp(theta[2], np.log(chance) + q), np.logaddexp(0, q)
     if not jacobian:
-        return value, None
-    by_floor = np.exp(floor - top)
-    by_q = 1 - by_floor - np.exp(q - np.logaddexp(0, q))
-    return value, np.stack([by_q, -b * u * by_q, by_floor], axis=-1)
+        return top - bottom, []
+    by_floor = np.exp(theta[2] - top)
+    by_q = 1 - by_floor - np.exp(q - bottom)
+    return top - bottom, [by_q, -slope * by_q, by_floor]
 
 
-def _broken(theta: Array, u: Array, scale: Scale, jacobian: bool) -> Value:
-    a, b0, b1 = theta[..., 0, None], np.exp(theta[..., 1, None]), np.exp(theta[..., 2, None])
-    width = np.exp(theta[..., 4, None])
-    t = (u - theta[..., 3, None]) / width
-    bend = width * np.logaddexp(0, t)
-    reducible = a - b0 * u - (b1 - b0) * bend
+def _saturating_free(theta: Array, u: Array, chance: Chance, jacobian: bool) -> Value:
+    """With s = (y - E) / (chance - E), ln s - kappa ln(1 - s) = a - b u, solved by Newton's method for t = logit(s)."""
+    assert chance is not None
+    slope, kappa = np.exp(theta[1]) * u, np.exp(theta[2])
+    below = 0.999 * np.asarray(chance)
+    floor = np.minimum(np.exp(theta[3]), below)
+    q = theta[0] - slope
+    t = np.where(q < 0, q, q / kappa)
+    for _ in range(NEWTON):  # the left side rises in t and is nearly straight at both ends: a few steps are exact
+        above = np.logaddexp(0, t)
+        s = np.exp(t - above)
+        t = t - (t - above + kappa * above - q) / (1 - s + kappa * s)
+    above = np.logaddexp(0, t)
+    s = np.exp(t - above)
+    y = floor + (chance - floor) * s
     if not jacobian:
-        return _with_floor(reducible, theta[..., 5], None)
-    past = np.exp(t - np.logaddexp(0, t))
+        return np.log(y), []
+    by_q = (chance - floor) * s * (1 - s) / (1 - s + kappa * s) / y
+    by_floor = np.where(floor < below, floor * (1 - s) / y, 0.0)
+    return np.log(y), [by_q, -slope * by_q, -kappa * above * by_q, by_floor]
+
+
+def _broken(theta: Array, u: Array, chance: Chance, jacobian: bool) -> Value:
+    b0, b1, width = np.exp(theta[1]), np.exp(theta[2]), np.exp(theta[4])
+    t = (u - theta[3]) / width
+    soft = np.logaddexp(0, t)
+    bend = width * soft
+    reducible = theta[0] - b0 * u - (b1 - b0) * bend
+    if not jacobian:
+        return _with_floor(reducible, theta[5], [])
+    past = np.exp(t - soft)
     derivatives = [
         np.ones_like(reducible),
         b0 * (bend - u),
@@ -108,7 +131,7 @@ def _broken(theta: Array, u: Array, scale: Scale, jacobian: bool) -> Value:
         (b1 - b0) * past,
         -(b1 - b0) * (bend - width * t * past),
     ]
-    return _with_floor(reducible, theta[..., 5], derivatives)
+    return _with_floor(reducible, theta[5], derivatives)
 
 
 def _level(scale: Scale) -> tuple[float, float]:
@@ -164,6 +187,22 @@ FORMS: tuple[Form, ...] = (
             math.exp(t[0]) * s.reference ** math.exp(t[1]),
             math.exp(t[1]),
             math.exp(t[2]),
+            float(s.chance or math.nan),
+        ],
+        needs_chance=True,
+    ),
+    Form(
+        "saturating_free",
+        "M4 of Alabdulmohsin et al. 2022, arXiv 2209.06640",
+        "s / (1 - s)^kappa = B n^(-alpha), s = (y - E) / (chance - E)",
+        ("B", "alpha", "kappa", "E", "chance"),
+        _saturating_free,
+        lambda s: [(s.level, 2.5), EXPONENT_PRIOR, (0.0, 0.7), _irreducible(s)],
+        lambda t, s: [
+            math.exp(t[0]) * s.reference ** math.exp(t[1]),
+            math.exp(t[1]),
+            math.exp(t[2]),
+            math.exp(t[3]),
             float(s.chance or math.nan),
         ],
         needs_chance=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.average import DRAWS, Average, average_forms
+from analysis.discrepancy import SETTINGS, Settings
 from analysis.forms import Scale
 from analysis.noise import Points, summarise
 
@@ -96,10 +98,19 @@ def _warnings(points: Points, lack_of_fit: float | None) -> list[dict[str, str]]
     return found
 
 
-def fit_points(points: Points, *, metric: str, num_classes: int | None, stream: list[int], draws: int = DRAWS) -> Curve:
-    """`fit_curve` for points that are summarised and checked, at least 3 of them; `stream` seeds the replicates."""
-    average = average_forms(points, _scale_of(points, _chance(metric, num_classes)), stream=stream, draws=draws)
-    return Curve(points, metric, _warnings(points, average.lack_of_fit), average)
+def fit_points(
+    points: Sequence[Points],
+    *,
+    metric: str,
+    num_classes: int | None,
+    streams: Sequence[list[int]],
+    draws: int = DRAWS,
+    settings: Settings = SETTINGS,
+) -> list[Curve]:
+    """`fit_curve` for several curves at once, whose points are summarised and checked, at least 3 each."""
+    scales = [_scale_of(p, _chance(metric, num_classes)) for p in points]
+    averages = average_forms(points, scales, streams, draws=draws, settings=settings)
+    return [Curve(p, metric, _warnings(p, a.lack_of_fit), a) for p, a in zip(points, averages, strict=True)]
 
 
 def fit_curve(
@@ -143,4 +154,4 @@ def fit_curve(
     if len(np.unique(sizes)) < 3:
         raise ValueError(f"{len(np.unique(sizes))} distinct sizes: a curve needs at least 3")
     points = summarise(sizes, values, test_examples=images, is_error=metric == "error")
-    return fit_points(points, metric=metric, num_classes=num_classes, stream=[seed])
+    return fit_points([points], metric=metric, num_classes=num_classes, streams=[[seed]])[0]
