@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.discrepancy import DISCREPANCY as DISCREPANCY
 from analysis.discrepancy import SETTINGS, Bumps, Problem, Settings, make_problem
 from analysis.forms import FORMS, Form, Scale
 from analysis.modes import Batch, Mode, find_modes, priors

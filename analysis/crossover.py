@@ -65,7 +65,7 @@ class Crossover:
         }
 
 
-def _common_range(vit: list[Curve], cnn: list[Curve]) -> tuple[float, float]:
+def common_range(vit: list[Curve], cnn: list[Curve]) -> tuple[float, float]:
     """Sizes that both sides measured, or those of either where none are common."""
     ranges = [(min(c.fit_range[0] for c in side), max(c.fit_range[1] for c in side)) for side in (vit, cnn)]
     low, high = max(r[0] for r in ranges), min(r[1] for r in ranges)
@@ -151,7 +151,7 @@ def answer(
     def compare(vit: tuple[str, ...], cnn: tuple[str, ...]) -> Verdict:
         if not vit or not cnn:
             return NO_VERDICT
-        low, high = _common_range([families.curves[m] for m in vit], [families.curves[m] for m in cnn])
+        low, high = common_range([families.curves[m] for m in vit], [families.curves[m] for m in cnn])
         grid = make_grid(low, high)
         difference = families.envelope(vit, grid) - families.envelope(cnn, grid)
         return _hold_back(decide(grid, difference, low=low, high=high, level=level), failed)

@@ -18,6 +18,7 @@ from analysis.noise import Points
 
 Array = NDArray[np.float64]
 
+DISCREPANCY = (0.0, 0.01, 0.03, 0.1)  # standard deviations of the log error inside the measured sizes
 REACH = math.log(1000.0)  # how far beyond the largest size the discrepancy's basis goes
 
 
@@ -26,7 +27,7 @@ class Settings:
     """What the fit assumes. Chosen by simulation and by leaving one data set out (docs/estimator.md)."""
 
     forms: tuple[str, ...] = tuple(f.name for f in FORMS)
-    discrepancy: tuple[float, ...] = (0.0, 0.01, 0.03, 0.1) * 2  # standard deviations of the log error, competing
+    discrepancy: tuple[float, ...] = DISCREPANCY * 2  # the sizes that compete
     rough: tuple[float, ...] = (0.0,) * 4 + (0.015,) * 4  # the same, of a deviation that changes within `length`
     prior: tuple[float, ...] = (0.25, 0.35, 0.25, 0.15) * 2
     width: float = 1.0  # of the basis functions, and their spacing, in ln n
@@ -40,8 +41,8 @@ class Settings:
         if any(np.median(np.diff(np.log(s))) < 2 * self.length for s in sizes):
             return self
         smooth = [i for i, r in enumerate(self.rough) if r == 0]
-        kept = {k: tuple(getattr(self, k)[i] for i in smooth) for k in ("discrepancy", "rough", "prior")}
-        return replace(self, **kept)
+        size, rough, prior = (tuple(s[i] for i in smooth) for s in (self.discrepancy, self.rough, self.prior))
+        return replace(self, discrepancy=size, rough=rough, prior=prior)
 
 
 SETTINGS = Settings()

@@ -79,8 +79,8 @@ def fit_families(fitted: pd.DataFrame, *, metric: str, axis: str, seed: int) -> 
         # Replicates do not depend on which other models are there.
         streams = [[seed, zlib.crc32(m.encode())] + ([1] if what == "choice" else []) for m, what in keys]
         if keys:
-            curves = fit_points([points[k] for k in keys], metric=kind, num_classes=num_classes, streams=streams)
-            fits |= dict(zip(keys, curves, strict=True))
+            fitted_ones = fit_points([points[k] for k in keys], metric=kind, num_classes=num_classes, streams=streams)
+            fits |= dict(zip(keys, fitted_ones, strict=True))
     curves = {m: fits[m, metric] for family in models.values() for m in family}
     warnings += [w | {"message": f"{m}: {w['message']}"} for m, c in curves.items() for w in c.warnings]
     choosers = {

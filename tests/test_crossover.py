@@ -140,13 +140,8 @@ def test_envelopes_take_each_familys_best_model_where_it_is_best() -> None:
     assert {(p.vit, p.cnn) for p in got.pairs} == {("vit", "cnn_small"), ("vit", "cnn_large")}
     if got.verdict.interval is not None:
         assert (got.verdict.interval[0] or 0) < truth < (got.verdict.interval[1] or np.inf)
-<<<<<<< HEAD
     assert got.families.best_model(("cnn_large", "cnn_small"), 600.0) == "cnn_small"
     assert got.families.best_model(("cnn_large", "cnn_small"), 60_000.0) == "cnn_large"
-=======
-    assert got.families.best_model(got.families.models["cnn"], 600.0) == "cnn_small"
-    assert got.families.best_model(got.families.models["cnn"], 60_000.0) == "cnn_large"
->>>>>>> c794e39 (Estimator: M4 with a free exponent, discrepancies that know the chance level, all curves fitted in one batch; calibration command)
 
 
 def test_same_rows_same_bits_whatever_their_order() -> None:
