@@ -47,6 +47,7 @@ class Average:
     order: NDArray[np.int64]  # (draws,) mixes the blocks
     forms: list[dict[str, Any]]
     lack_of_fit: float | None  # p-value of the most probable form's chi-square, None without a degree of freedom left
+    log_evidence: float  # of the points, all forms and sizes of discrepancy together
 
     def log_draws(self, n: Array) -> Array:
         """(draws, len(n)) log errors."""
@@ -56,7 +57,7 @@ class Average:
         return np.concatenate(values, axis=1).T[self.order]
 
 
-def _share_out(weights: Array, total: int) -> NDArray[np.int64]:
+def share_out(weights: Array, total: int) -> NDArray[np.int64]:
     """`total` draws in proportion to the weights, by largest remainders."""
     exact = weights * total
     counts = np.floor(exact).astype(np.int64)
@@ -135,6 +136,22 @@ def _lack_of_fit(modes: list[Mode]) -> float | None:
     return float(gammaincc(best.dof / 2, best.chi2 / 2))
 
 
+def _log_joint(modes: list[list[Mode]], settings: Settings) -> Array:
+    """(F, L) log of evidence times prior; all forms are equally probable beforehand."""
+    evidence = np.array([[m.evidence for m in per_form] for per_form in modes])
+    prior = np.array(settings.prior)
+    return evidence + np.log(prior / prior.sum()) - np.log(len(modes))
+
+
+def log_evidence(modes: list[list[Mode]], settings: Settings) -> float:
+    return float(np.logaddexp.reduce(_log_joint(modes, settings), axis=None))
+
+
+def weigh(modes: list[list[Mode]], settings: Settings) -> Array:
+    """(F, L) probabilities of the forms and sizes of discrepancy."""
+    return np.exp(_log_joint(modes, settings) - log_evidence(modes, settings))
+
+
 def _describe(form: Form, modes: list[Mode], weights: Array, scale: Scale) -> dict[str, Any]:
     best = modes[int(np.argmax(weights))]
     public = dict(zip(form.parameters, form.public(best.theta, scale), strict=True))
@@ -165,10 +182,8 @@ def average_forms(
     counts, rngs = {}, [np.random.default_rng(stream) for stream in streams]
     for c, scale in enumerate(scales):
         own = [f for f in forms if (c, f.name) in modes]
-        evidence = np.array([[m.evidence for m in modes[c, f.name]] for f in own]) + np.log(settings.prior)
-        weights = np.exp(evidence - evidence.max())
-        weights /= weights.sum()
-        shares = _share_out(weights.ravel(), draws).reshape(weights.shape)
+        weights = weigh([modes[c, f.name] for f in own], settings)
+        shares = share_out(weights.ravel(), draws).reshape(weights.shape)
         for form, share, weight in zip(own, shares, weights, strict=True):
             counts[c, form.name] = share
             listed[c].append(_describe(form, modes[c, form.name], weight, scale))
@@ -187,6 +202,7 @@ def average_forms(
             rngs[c].permutation(draws),
             listed[c],
             _lack_of_fit([m for f in forms for m in modes.get((c, f.name), [])]),
+            log_evidence([modes[c, f.name] for f in forms if (c, f.name) in modes], settings),
         )
         for c, scale in enumerate(scales)
     ]

@@ -153,8 +153,9 @@ def answer(
             return NO_VERDICT
         low, high = common_range([families.curves[m] for m in vit], [families.curves[m] for m in cnn])
         grid = make_grid(low, high)
-        difference = families.envelope(vit, grid) - families.envelope(cnn, grid)
-        return _hold_back(decide(grid, difference, low=low, high=high, level=level), failed)
+        lead = families.lead(vit, cnn, grid)
+        verdict = decide(grid, lead.difference, low=low, high=high, level=level, never=lead.never)
+        return _hold_back(verdict, failed)
 
     counts = fitted["model"].value_counts()
     pairs = tuple(

@@ -84,7 +84,8 @@ class Problem:
     logdet: Array  # (L,) of the covariance
 
 
-def make_problem(points: Points, scale: Scale, settings: Settings = SETTINGS) -> Problem:
+def make_problem(points: Points, scale: Scale, settings: Settings = SETTINGS, *, curve: Array | None = None) -> Problem:
+    """`curve` (k,) says whose the points are if they are of several curves, each with deviations of its own."""
     u = np.log(points.sizes / scale.reference)
     room = np.ones_like(u)
     if settings.squash and scale.chance is not None:
@@ -93,7 +94,10 @@ def make_problem(points: Points, scale: Scale, settings: Settings = SETTINGS) ->
     phi = basis.at(u)
     near = np.exp(-0.5 * ((u[:, None] - u) / settings.length) ** 2)
     smooth, rough = (np.array(s)[:, None, None] ** 2 for s in (settings.discrepancy, settings.rough))
-    covariance = np.diag(points.variance) + smooth * (phi @ phi.T) + rough * near
+    deviations = smooth * (phi @ phi.T) + rough * near
+    if curve is not None:
+        deviations = deviations * (curve[:, None] == curve)
+    covariance = np.diag(points.variance) + deviations
     factor = np.linalg.cholesky(covariance)
     logdet = 2 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(-1)
     return Problem(points, scale, u, basis, phi, np.linalg.inv(factor), logdet)

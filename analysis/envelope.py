@@ -7,16 +7,25 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.never import NeverMeet, never_meet
 from analysis.noise import Points, summarise
 from analysis.power_law import Curve, fit_points
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Lead:
+    """`difference` (draws, n): log error of the ViT minus the CNN's; in the first `never` draws they never meet."""
+
+    difference: Array
+    never: int
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,8 @@ class Families:
     curves: Mapping[str, Curve]  # per model
     choosers: Mapping[str, Curve]
     warnings: list[dict[str, str]]
+    seed: int = 0
+    never: dict[tuple[str, str], NeverMeet] = field(default_factory=dict, repr=False)  # what was asked so far
 
     def envelope(self, models: tuple[str, ...], n: Array) -> Array:
         """(draws, len(n)) log errors: the models' mean, weighted by the probability that a model is the best at n.
@@ -36,6 +47,20 @@ class Families:
         """
         draws = np.stack([self.curves[m].log_draws(n) for m in models])  # (models, draws, n)
         return draws[0] if len(models) == 1 else np.einsum("mdn,mn->dn", draws, self._shares(models, n))
+
+    def lead(self, vit: tuple[str, ...], cnn: tuple[str, ...], n: Array) -> Lead:
+        """Draws of the log error of the ViT's envelope minus the CNN's, knowing of curves that never meet.
+
+        How probable that is, is asked of the models that are the best at the largest n.
+        """
+        difference = self.envelope(vit, n) - self.envelope(cnn, n)
+        best = self.best_model(vit, float(n[-1])), self.best_model(cnn, float(n[-1]))
+        if best not in self.never:
+            self.never[best] = never_meet(self.curves[best[0]], self.curves[best[1]])
+        count = round(self.never[best].probability * len(difference))
+        if count:
+            difference[:count] = self.never[best].difference(n, draws=count, stream=[self.seed, 2])
+        return Lead(difference, count)
 
     def best_model(self, models: tuple[str, ...], n: float) -> str:
         """The model that is most often the best of them at n."""
@@ -86,4 +111,4 @@ def fit_families(fitted: pd.DataFrame, *, metric: str, axis: str, seed: int) -> 
     choosers = {
         m: fits.get((m, "choice"), fits[m, metric]) for family in models.values() if len(family) > 1 for m in family
     }
-    return Families(models, curves, choosers, warnings)
+    return Families(models, curves, choosers, warnings, seed)

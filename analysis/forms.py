@@ -32,6 +32,7 @@ class Scale:
     chance: float | None  # error or loss of guessing, None if unknown
 
 
+Theta = Array | list[Array]  # (p, B), or p arrays that broadcast
 Chance = float | Array | None  # of guessing; (B,) where curves differ
 # theta (p, B), u (k, B) or (k, 1), chance, jacobian wanted -> log error (k, B), p derivatives (k, B) or nothing
 Value = tuple[Array, list[Array]]
@@ -45,7 +46,7 @@ class Form:
     source: str
     formula: str
     parameters: tuple[str, ...]  # public names
-    value: Callable[[Array, Array, Chance, bool], Value]
+    value: Callable[[Theta, Array, Chance, bool], Value]
     prior: Callable[[Scale], list[tuple[float, float]]]  # mean, standard deviation per parameter
     public: Callable[[Array, Scale], list[float]]  # theta (p,) -> public parameters
     needs_chance: bool = False
@@ -60,18 +61,18 @@ def _with_floor(reducible: Array, floor: Array, derivatives: list[Array]) -> Val
     return total, [share * d for d in derivatives] + [1 - share]
 
 
-def _power(theta: Array, u: Array, chance: Chance, jacobian: bool) -> Value:
+def _power(theta: Theta, u: Array, chance: Chance, jacobian: bool) -> Value:
     slope = np.exp(theta[1]) * u
     value = theta[0] - slope
     return value, [np.ones_like(value), -slope] if jacobian else []
 
 
-def _floor(theta: Array, u: Array, chance: Chance, jacobian: bool) -> Value:
+def _floor(theta: Theta, u: Array, chance: Chance, jacobian: bool) -> Value:
     reducible, derivatives = _power(theta, u, chance, jacobian)
     return _with_floor(reducible, theta[2], derivatives)
 
 
-def _shifted(theta: Array, u: Array, chance: Chance, jacobian: bool) -> Value:
+def _shifted(theta: Theta, u: Array, chance: Chance, jacobian: bool) -> Value:
     b = np.exp(theta[1])
     log_sum = np.logaddexp(u, theta[2])  # ln((n + d) / n0)
     reducible = theta[0] - b * log_sum
@@ -81,7 +82,7 @@ def _shifted(theta: Array, u: Array, chance: Chance, jacobian: bool) -> Value:
     return _with_floor(reducible, theta[3], [np.ones_like(reducible), -b * log_sum, by_shift])
 
 
-def _saturating(theta: Array, u: Array, chance: Chance, jacobian: bool) -> Value:
+def _saturating(theta: Theta, u: Array, chance: Chance, jacobian: bool) -> Value:
     assert chance is not None
     slope = np.exp(theta[1]) * u
     q = theta[0] - slope  # ln of (y - E) / (chance - y)
@@ -93,7 +94,7 @@ def _saturating(theta: Array, u: Array, chance: Chance, jacobian: bool) -> Value
     return top - bottom, [by_q, -slope * by_q, by_floor]
 
 
-def _saturating_free(theta: Array, u: Array, chance: Chance, jacobian: bool) -> Value:
+def _saturating_free(theta: Theta, u: Array, chance: Chance, jacobian: bool) -> Value:
     """With s = (y - E) / (chance - E), ln s - kappa ln(1 - s) = a - b u, solved by Newton's method for t = logit(s)."""
     assert chance is not None
     slope, kappa = np.exp(theta[1]) * u, np.exp(theta[2])
@@ -115,7 +116,7 @@ def _saturating_free(theta: Array, u: Array, chance: Chance, jacobian: bool) -> 
     return np.log(y), [by_q, -slope * by_q, -kappa * above * by_q, by_floor]
 
 
-def _broken(theta: Array, u: Array, chance: Chance, jacobian: bool) -> Value:
+def _broken(theta: Theta, u: Array, chance: Chance, jacobian: bool) -> Value:
     b0, b1, width = np.exp(theta[1]), np.exp(theta[2]), np.exp(theta[4])
     t = (u - theta[3]) / width
     soft = np.logaddexp(0, t)

@@ -19,7 +19,7 @@ from analysis.solve import Index, Model, Solution, minimise
 
 Array = NDArray[np.float64]
 
-STARTS = 16
+STARTS = 10
 KEPT = 3  # of the starts' ends are followed at every size of discrepancy
 
 
@@ -30,6 +30,7 @@ class Mode:
     form: Form
     level: int  # index into the sizes of discrepancy
     theta: Array  # (p,)
+    covariance: Array  # (p, p) of theta, by the curvature there
     evidence: float  # log, by Laplace's approximation
     chi2: float
     dof: float
@@ -142,4 +143,6 @@ def _describe(form: Form, problem: Problem, level: int, solution: Solution, best
     value = form.value(theta[:, None], problem.u[:, None], problem.scale.chance, False)[0][:, 0]
     residual = (problem.points.log_error - value) / np.sqrt(problem.points.variance)
     free = float(np.trace(np.linalg.solve(hessian, hessian - np.diag(1 / sd**2))))
-    return Mode(form, level, theta, float(evidence - np.log(sd).sum()), float((residual**2).sum()), len(value) - free)
+    chi2 = float((residual**2).sum())
+    covariance = np.asarray(np.linalg.inv(hessian), dtype=np.float64)
+    return Mode(form, level, theta, covariance, float(evidence - np.log(sd).sum()), chi2, len(value) - free)

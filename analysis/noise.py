@@ -14,9 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
-TAU_PRIOR = 0.03  # 3% between seeds: the middle of what small image models show (2% to 5%)
+TAU_PRIOR = 0.02  # 2% between seeds; small image models show 2% to 5%
 TAU_PRIOR_DOF = 2.0  # worth two degrees of freedom
 ZERO_FLOOR = 5e-5  # stands for an error of zero where the test set's size is unknown: half an image in 10,000
+FAR = 3.5  # robust standard deviations from its size's median that make a run an outlier
+STRAY = 8.0  # and usual residuals off its neighbours' line that make a point one
+TAIL = 3.0  # degrees of freedom of Student's t where there are outliers
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Points:
     tau: float  # spread over seeds, in log error
     dof: float  # how well tau is known, in degrees of freedom
     zeros: int  # runs with an error of zero, for which a stand-in was used
+    outliers: int = 0  # runs, or points of single runs, that count less since they lie far off
 
 
 def log_errors(error: Array, test_examples: Array | None) -> tuple[Array, int]:
@@ -70,14 +74,67 @@ def summarise(
     sizes, index, runs = np.unique(size, return_inverse=True, return_counts=True)
     mean = np.bincount(index, log_error) / runs
     noise = np.bincount(index, binomial) / runs
-    dof = float((runs - 1).sum())
+    dof, outliers, robust = float((runs - 1).sum()), 0, None
     if dof > 0:
         excess = float(((log_error - mean[index]) ** 2).sum() - ((runs - 1) * noise).sum()) / dof
+        robust = _robust_means(log_error, index, runs, binomial)
+        if robust is not None:
+            mean, excess, outliers = robust
     else:
         excess, dof = _roughness(np.log(sizes), mean, noise)
     known = dof + TAU_PRIOR_DOF
     tau2 = (dof * max(excess, 0.0) + TAU_PRIOR_DOF * TAU_PRIOR**2) / known
-    return Points(sizes, mean, (noise + tau2) / runs, runs, float(np.sqrt(tau2)), known, zeros)
+    variance = (noise + tau2) / runs * (1 if robust is None else (TAIL + 3) / (TAIL + 1))
+    stray = _stray_points(np.log(sizes), mean, variance)
+    outliers += int(np.count_nonzero(stray))
+    return Points(sizes, mean, variance + stray**2, runs, float(np.sqrt(tau2)), known, zeros, outliers)
+
+
+def _robust_means(
+    value: Array, index: NDArray[np.intp], runs: NDArray[np.int64], binomial: Array
+) -> tuple[Array, float, int] | None:
+    """Means, spread and number of outliers under Student's t (Lange, Little and Taylor 1989); None if there are none.
+
+    Where no run lies far from its size's median, Gaussian means are better and are kept.
+    """
+    several = runs[index] > 2
+    if not several.any():
+        return None
+    middle = np.array([np.median(value[index == j]) for j in range(len(runs))])
+    away = np.abs(value - middle[index])
+    # The middle one of three has no distance at all: leave it out of the scale.
+    scale = 1.4826 * float(np.median(away[several & (away > 0)])) if (several & (away > 0)).any() else 0.0
+    limit = FAR * np.sqrt(np.maximum(scale**2, binomial + 1e-4))
+    outliers = several & (away > limit)
+    if not outliers.any():
+        return None
+    mean, tau2 = middle, scale**2
+    for _ in range(30):
+        total = tau2 + binomial
+        left = (value - mean[index]) ** 2
+        weight = (TAIL + 1) / (TAIL + left / total)
+        mean = np.bincount(index, weight * value / total) / np.bincount(index, weight / total)
+        left = (value - mean[index]) ** 2
+        spread = float((weight * left).sum()) / max(float((runs - 1).sum()), 1.0)
+        tau2 = max(spread - float(binomial.mean()), 1e-5)
+    return mean, tau2, int(outliers.sum())
+
+
+def _stray_points(x: Array, mean: Array, variance: Array) -> Array:
+    """(k,) how far points lie off the line through their neighbours where that is absurdly far, 0 elsewhere.
+
+    That is a size whose only run diverged or was misread, and not a bend: its neighbours agree with each other.
+    """
+    off = np.zeros_like(mean)
+    if len(x) < 5:
+        return off
+    left = (x[2:] - x[1:-1]) / (x[2:] - x[:-2])
+    residual = mean[1:-1] - left * mean[:-2] - (1 - left) * mean[2:]
+    usual = max(1.4826 * float(np.median(np.abs(residual))), float(np.sqrt(2 * np.median(variance))))
+    worst = int(np.argmax(np.abs(residual)))
+    if abs(residual[worst]) > max(STRAY * usual, 0.25):
+        off[worst + 1] = residual[worst]
+    return off
 
 
 def _roughness(x: Array, mean: Array, noise: Array) -> tuple[float, float]:

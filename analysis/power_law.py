@@ -40,6 +40,16 @@ class Curve:
         return self._average.lack_of_fit
 
     @property
+    def chance(self) -> float | None:
+        """The chance level that the fit knew."""
+        return self._average.scale.chance
+
+    @property
+    def log_evidence(self) -> float:
+        """Of the points, under all forms together: what another explanation of them has to be held against."""
+        return self._average.log_evidence
+
+    @property
     def fit_range(self) -> tuple[float, float]:
         return float(self.points.sizes[0]), float(self.points.sizes[-1])
 
@@ -64,7 +74,7 @@ def _chance(metric: str, num_classes: int | None) -> float | None:
     return 1 - 1 / num_classes if metric == "error" else math.log(num_classes)
 
 
-def _scale_of(points: Points, chance: float | None) -> Scale:
+def scale_of(points: Points, chance: float | None) -> Scale:
     x = np.log(points.sizes)
     slope = -float(np.polyfit(x, points.log_error, 1)[0])
     lowest = float(points.log_error.min())
@@ -93,6 +103,9 @@ def _warnings(points: Points, lack_of_fit: float | None) -> list[dict[str, str]]
         found.append(
             {"code": "lack_of_fit", "message": f"the best form does not fit the points (p = {lack_of_fit:.2g})"}
         )
+    if points.outliers:
+        text = f"{points.outliers} runs lie far from the others of their size or their neighbours, and count less"
+        found.append({"code": "outliers", "message": text})
     if points.zeros:
         found.append({"code": "zero_error", "message": f"{points.zeros} runs without an error count as half an image"})
     return found
@@ -108,7 +121,7 @@ def fit_points(
     settings: Settings = SETTINGS,
 ) -> list[Curve]:
     """`fit_curve` for several curves at once, whose points are summarised and checked, at least 3 each."""
-    scales = [_scale_of(p, _chance(metric, num_classes)) for p in points]
+    scales = [scale_of(p, _chance(metric, num_classes)) for p in points]
     averages = average_forms(points, scales, streams, draws=draws, settings=settings)
     return [Curve(p, metric, _warnings(p, a.lack_of_fit), a) for p, a in zip(points, averages, strict=True)]
 

@@ -130,7 +130,7 @@ def test_the_trap_names_no_family_and_no_flip(size: int) -> None:
     # Also without the audit the ViT is not advised, and beyond the data no number of images is said to flip it.
     free = advise(find_crossover(rows, audit=False), size)
     assert free.family in ("cnn", None)
-    assert (free.family == "cnn") == (size == 50_000)
+    assert free.family == "cnn" or size > 50_000
     assert free.flip is None or free.flip.size is None or free.flip.size > 50_000
 
 
