@@ -46,7 +46,7 @@ class Average:
     blocks: tuple[_Block, ...]
     order: NDArray[np.int64]  # (draws,) mixes the blocks
     forms: list[dict[str, Any]]
-    lack_of_fit: float | None  # p-value of the most probable form's chi-square, None without a degree of freedom left
+    lack_of_fit: float | None  # p-value of the most probable form's misfit, None without a degree of freedom left
     log_evidence: float  # of the points, all forms and sizes of discrepancy together
 
     def log_draws(self, n: Array) -> Array:
@@ -127,13 +127,14 @@ def _replicate(form: Form, batch: Batch, redrawn: list[_Redrawn], settings: Sett
     return blocks
 
 
-def _lack_of_fit(modes: list[Mode]) -> float | None:
+def _lack_of_fit(modes: list[Mode], known: float) -> float | None:
+    """`known`: degrees of freedom of the noise."""
     best = max((m for m in modes if m.level == 0), key=lambda m: m.evidence)
     if best.dof < 0.5:
         return None
-    from scipy.special import gammaincc  # 0.2 s to import, and only needed here
+    from scipy.special import fdtrc  # 0.2 s to import, and only needed here
 
-    return float(gammaincc(best.dof / 2, best.chi2 / 2))
+    return float(fdtrc(best.dof, known, best.chi2 / best.dof))  # F, since the noise is an estimate
 
 
 def _log_joint(modes: list[list[Mode]], settings: Settings) -> Array:
@@ -201,7 +202,7 @@ def average_forms(
             tuple(blocks[c]),
             rngs[c].permutation(draws),
             listed[c],
-            _lack_of_fit([m for f in forms for m in modes.get((c, f.name), [])]),
+            _lack_of_fit([m for f in forms for m in modes.get((c, f.name), [])], points[c].dof),
             log_evidence([modes[c, f.name] for f in forms if (c, f.name) in modes], settings),
         )
         for c, scale in enumerate(scales)

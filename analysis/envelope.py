@@ -51,10 +51,12 @@ class Families:
     def lead(self, vit: tuple[str, ...], cnn: tuple[str, ...], n: Array) -> Lead:
         """Draws of the log error of the ViT's envelope minus the CNN's, knowing of curves that never meet.
 
-        How probable that is, is asked of the models that are the best at the largest n.
+        How probable that is, is asked of the families' best models; where a family's best changes with n, it is not.
         """
         difference = self.envelope(vit, n) - self.envelope(cnn, n)
-        best = self.best_model(vit, float(n[-1])), self.best_model(cnn, float(n[-1]))
+        best, first = ((self.best_model(vit, float(m)), self.best_model(cnn, float(m))) for m in (n[-1], n[0]))
+        if best != first:
+            return Lead(difference, 0)
         if best not in self.never:
             self.never[best] = never_meet(self.curves[best[0]], self.curves[best[1]])
         count = round(self.never[best].probability * len(difference))

@@ -17,7 +17,6 @@ Array = NDArray[np.float64]
 TAU_PRIOR = 0.02  # 2% between seeds; small image models show 2% to 5%
 TAU_PRIOR_DOF = 2.0  # worth two degrees of freedom
 ZERO_FLOOR = 5e-5  # stands for an error of zero where the test set's size is unknown: half an image in 10,000
-FAR = 3.5  # robust standard deviations from its size's median that make a run an outlier
 STRAY = 8.0  # and usual residuals off its neighbours' line that make a point one
 TAIL = 3.0  # degrees of freedom of Student's t where there are outliers
 
@@ -104,7 +103,8 @@ def _robust_means(
     away = np.abs(value - middle[index])
     # The middle one of three has no distance at all: leave it out of the scale.
     scale = 1.4826 * float(np.median(away[several & (away > 0)])) if (several & (away > 0)).any() else 0.0
-    limit = FAR * np.sqrt(np.maximum(scale**2, binomial + 1e-4))
+    far = np.sqrt(2 * np.log(100 * len(value)))  # of so many Gaussian runs, hardly ever one lies farther
+    limit = far * np.sqrt(np.maximum(scale**2, binomial + 1e-4))
     outliers = several & (away > limit)
     if not outliers.any():
         return None

@@ -23,7 +23,7 @@ class Curve:
     """A fitted scaling curve: the error expected of a new run at n, as far as it is known.
 
     `forms` lists the forms with their most probable parameters and weights; `lack_of_fit` is the p-value of the
-    chi-square test of the most probable form without discrepancy (None where no degree of freedom is left).
+    F test of the most probable form without discrepancy (None where no degree of freedom is left).
     """
 
     points: Points
