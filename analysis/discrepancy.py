@@ -40,8 +40,17 @@ class Settings:
         """Without the rough deviation where no curve has sizes close enough to tell it from noise."""
         if any(np.median(np.diff(np.log(s))) < 2 * self.length for s in sizes):
             return self
-        smooth = [i for i, r in enumerate(self.rough) if r == 0]
-        size, rough, prior = (tuple(s[i] for i in smooth) for s in (self.discrepancy, self.rough, self.prior))
+        return self._keep([r == 0 for r in self.rough])
+
+    def up_to(self, size: float) -> Settings:
+        """With the smaller sizes of discrepancy only."""
+        return self._keep([d <= size for d in self.discrepancy])
+
+    def _keep(self, wanted: Sequence[bool]) -> Settings:
+        size, rough, prior = (
+            tuple(v for v, w in zip(values, wanted, strict=True) if w)
+            for values in (self.discrepancy, self.rough, self.prior)
+        )
         return replace(self, discrepancy=size, rough=rough, prior=prior)
 
 

@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 
 PRIOR = 0.4  # that two curves never meet, before their data are seen
 FACTOR = 0.5  # standard deviation of the prior of ln of the factor
+EXACT = 0.01  # log error: with larger deviations of their own the curves would be free to meet
 BASE = ("power", "power_floor", "shifted", "saturating")  # what both have in common; the discrepancy does the rest
 
 
@@ -78,7 +79,7 @@ def _pool(first: Points, second: Points) -> tuple[Points, Array]:
 def never_meet(first: Curve, second: Curve, settings: Settings = SETTINGS) -> NeverMeet:
     """The probability that two curves, of one metric and number of classes, never meet."""
     points, side = _pool(first.points, second.points)
-    settings = settings.for_sizes([first.points.sizes, second.points.sizes])
+    settings = settings.for_sizes([first.points.sizes, second.points.sizes]).up_to(EXACT)
     scale: Scale = scale_of(points, first.chance if first.chance == second.chance else None)
     problem = make_problem(points, scale, settings, curve=side[:, 0])
     batch = Batch.of([problem])

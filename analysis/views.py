@@ -7,8 +7,7 @@ from dataclasses import replace
 import pandas as pd
 
 from analysis.crossings import NO_VERDICT, decide, make_grid
-from analysis.crossover import Crossover
-from analysis.crossover import _common_range as common_range
+from analysis.crossover import Crossover, common_range
 from analysis.envelope import fit_families
 
 SHOWN_METRICS = ("test_error", "test_balanced_error", "test_loss")
