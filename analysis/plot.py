@@ -51,7 +51,8 @@ def _mark_crossing(ax: Axes, crossover: Crossover, low: float, high: float) -> N
     ax.axvline(last, color=INK, lw=0.7, ls=(0, (2, 3)), alpha=0.7)
     for text, side, shift in (("measured", "right", -3), ("extrapolated", "left", 3)):
         options: Any = {"xycoords": ax.get_xaxis_transform(), "textcoords": "offset points", "va": "bottom"}
-        ax.annotate(text, (last, 1.0), (shift, 1), ha=side, fontsize="small", **options)
+        options["annotation_clip"] = True  # not beside the axes, where they show less than was measured
+        ax.annotate(text, (last, 0.999), (shift, 1), ha=side, fontsize="small", **options)
     for size, interval in claimed(crossover):
         left, right = interval[0] or low, interval[1] or high
         ax.axvspan(max(left, low), min(right, high), color=CROSSING, alpha=0.25, lw=0)

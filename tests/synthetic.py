@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -98,4 +99,31 @@ def as_table(records: list[Record]) -> pd.DataFrame:
 def write_sweep(records: list[Record], folder: Path) -> Path:
     for record in records:
         write_record(record, folder / record.name)
+    return folder
+
+
+def inspected_numbers(**changes: Any) -> dict[str, Any]:
+    """What `scaling.inspect` would write of a small ViT."""
+    score = dict(
+        same=0.4, elsewhere=0.1, difference=0.3, null_mean=0.0, null_high=0.1, p_value=0.001, permutations=1000
+    )
+    numbers: dict[str, Any] = dict(
+        name="a", family="vit", model="vit_w8d2", depth=2, data="strokes", locality=1.0, image_size=12, train_size=64,
+        seed=0, test_error=0.2, filters_variance=[0.7, 0.3], positions=score,
+        attention_distance=[[1.0, 2.0], [3.0, 5.0]], attention_distance_uniform=5.5, attention_images=128,
+        rollout_of="cls token",
+    )  # fmt: skip
+    return numbers | changes
+
+
+def write_inspected(folder: Path, **changes: Any) -> Path:
+    """The files of an inspected run that never ran."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    (folder / "inspect.json").write_text(json.dumps(inspected_numbers(**changes)))
+    places = np.stack(np.divmod(rng.permutation(9), 3), axis=1)
+    np.savez(
+        folder / "inspect.npz", position_similarity=np.eye(9), filters=rng.normal(size=(16, 1, 4, 4)), places=places,
+        rollout=rng.uniform(size=(8, 9)), examples=rng.integers(255, size=(8, 1, 12, 12), dtype=np.uint8),
+    )  # fmt: skip
     return folder
