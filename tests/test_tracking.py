@@ -41,7 +41,7 @@ def silent_port() -> Iterator[int]:
 def test_a_service_that_cannot_be_used(
     mode: str, closed_port: int, silent_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each is one line, and the question has an end. (The ten seconds are in ask_service's own limit of nine.)"""
+    """Each is one line, and the question has an end."""
     with WandbServer() as running:
         port = {"closed": closed_port, "silent": silent_port, "wrong key": running.port}[mode]
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{port}")
