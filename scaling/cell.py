@@ -20,7 +20,7 @@ from scaling.data.splits import Splits, load_splits
 from scaling.devices import TABLE, device_label, find_device, keep_freed_memory
 from scaling.distributed import world
 from scaling.init_from import BEST_FILE, WEIGHTS_FILE, weights_path
-from scaling.models import build_model, num_params, train_flops_per_example
+from scaling.models import build_model, config_train_flops, num_params
 from scaling.models.published import named_weights
 from scaling.models.weights import load_weights, read_weights, save_weights
 from scaling.record import Record, write_record, write_whole
@@ -145,7 +145,8 @@ def run_cell(cell: CellConfig) -> Record:
             splits = load_splits(data, device)
             channels = data.channels
             model = build(cell, channels=channels, device=device)
-            flops = train_flops_per_example(model, image_size=data.image_size, channels=channels)
+            shape = dict(image_size=data.image_size, channels=channels, num_classes=cell.num_classes)
+            flops = config_train_flops(cell.model, **shape)
             fields |= dict(
                 num_params=num_params(model),
                 train_flops=flops * fields["seen_examples"],

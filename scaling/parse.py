@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import re
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -124,18 +123,6 @@ _GROUPS = {
 }
 
 
-@functools.lru_cache(maxsize=64)
-def _flops_per_example(model: ModelConfig, image_size: int, channels: int, num_classes: int) -> float:
-    """The arithmetic of one image's training step, counted on a model without memory."""
-    import torch  # loaded only where a budget counts in FLOPs
-
-    from scaling.models import build_model, train_flops_per_example
-
-    with torch.device("meta"):
-        built = build_model(model, image_size=image_size, channels=channels, num_classes=num_classes)
-    return train_flops_per_example(built, image_size=image_size, channels=channels)
-
-
 def _resolve_precision(cell: CellConfig) -> CellConfig:
     """Puts what precision=auto means here in its place, in the overrides too: the record runs again as it was."""
     if cell.precision != "auto":
@@ -193,6 +180,8 @@ def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
     cell = _resolve_precision(cell)
     _check_run(cell)
     if cell.budget.rule == "flops":
-        flops = _flops_per_example(cell.model, data.image_size, data.channels, classes)
-        cell = dataclasses.replace(cell, flops_per_example=flops)
+        from scaling.models import config_train_flops  # torch: loaded only where a budget counts in FLOPs
+
+        shape = dict(image_size=data.image_size, channels=data.channels, num_classes=classes)
+        cell = dataclasses.replace(cell, flops_per_example=config_train_flops(cell.model, **shape))
     return dataclasses.replace(cell, start_fingerprint=start_fingerprint)

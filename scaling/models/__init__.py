@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,14 @@ def build_model(config: ModelConfig, *, image_size: int, channels: int, num_clas
         dropout=config.dropout,
         drop_path=config.drop_path,
     )
+
+
+@functools.lru_cache(maxsize=256)
+def config_train_flops(config: ModelConfig, *, image_size: int, channels: int, num_classes: int) -> float:
+    """`train_flops_per_example` of the model of a config, counted once in a process, on a model without memory."""
+    with torch.device("meta"):
+        model = build_model(config, image_size=image_size, channels=channels, num_classes=num_classes)
+    return train_flops_per_example(model, image_size=image_size, channels=channels)
 
 
 def num_params(model: nn.Module) -> int:
