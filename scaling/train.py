@@ -94,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and the one line below is all that is printed
     sys.argv[1:] = inherit(arguments)
     signal.signal(signal.SIGTERM, _stop)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which nohup sets
+        signal.signal(signal.SIGHUP, _stop)
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(make_job(_run_command))()
     except REFUSALS as error:

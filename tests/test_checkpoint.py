@@ -21,7 +21,7 @@ SMALL = ("data.image_size=8", "data.permute_patch=4", "data.train_size=20", "dat
 RECIPES = [
     ("model=resnet8", "data.augment=flip_crop"),
     ("model=vit_w48d3", "model.dropout=0.1", "model.drop_path=0.2", "data.augment=flip_crop", "data.locality=0.5"),
-    ("model=vit_w48d3", "keep=best", "optim.name=sgd"),
+    ("model=vit_w48d3", "keep=best", "optim.name=sgd", "data.auto_augment=rand", "data.erase=0.5", "data.mixup=0.4"),
 ]
 
 

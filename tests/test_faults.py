@@ -200,7 +200,9 @@ def test_fail_fast_stops_the_sweep_at_the_first_failure(
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc for the processes that are left")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)]
+)
 def test_a_stopped_sweep_leaves_no_process_and_no_half_record(tmp_path: Path, number: signal.Signals) -> None:
     """The command is told to stop (or killed) while a worker is at a cell that would take minutes, with W&B running.
     Told, it leaves a checkpoint of that moment. (test_checkpoint and kills go on from it.)"""
