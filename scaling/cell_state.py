@@ -45,14 +45,26 @@ def recorded_status(cell: CellConfig) -> str | None:
     try:
         record = recorded(cell)
     except RecordError:
-        with contextlib.suppress(Busy), cell_lock(cell.folder):
-            try:
-                recorded(cell)  # again: another sweep may have set it aside, and run the cell, since
-            except RecordError as error:
-                aside = set_aside(cell.folder / FILE_NAME)
-                print(f"warning: {error}; set aside as {aside.name}, the cell runs again", file=sys.stderr)
-        return recorded_status(cell) if (cell.folder / FILE_NAME).exists() else None
+        try:
+            with cell_lock(cell.folder):
+                record = _undamaged(cell)
+        except Busy:  # whoever is at the cell has seen to it
+            return None
+        except OSError as error:
+            raise ConfigError(
+                f"{cell.folder}: a damaged record, and nothing can be written: {error.strerror}"
+            ) from error
     return record.status if record else None
+
+
+def _undamaged(cell: CellConfig) -> Record | None:
+    """The record after all (another process may have set the damaged one aside and run the cell since), or None."""
+    try:
+        return recorded(cell)
+    except RecordError as error:
+        aside = set_aside(cell.folder / FILE_NAME)
+        print(f"warning: {error}; set aside as {aside.name}, the cell runs again", file=sys.stderr)
+        return None
 
 
 def is_due(status: str | None, retry: str | None) -> bool:

@@ -27,6 +27,9 @@ _TAKEN = (errno.EACCES, errno.EAGAIN)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
+_held: set[Path] = set()  # by this process: to open and close such a file once more would free its lock
+
+
 class Busy(RuntimeError):
     """Another process is at this cell."""
 
@@ -64,13 +67,16 @@ def _is_same_file(handle: int, path: Path) -> bool:
 
 @contextlib.contextmanager
 def cell_lock(folder: Path) -> Iterator[None]:
-    """Holds the lock of the cell whose folder this is; makes the folder.
+    """Holds the lock of the cell whose folder this is; makes the folder. Within it, the same process may ask again.
 
     Raises:
         Busy: another process holds it.
         OSError: the folder cannot be written.
     """
-    path = folder / LOCK_FILE
+    path = (folder / LOCK_FILE).resolve()
+    if path in _held:
+        yield
+        return
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -85,12 +91,14 @@ def cell_lock(folder: Path) -> Iterator[None]:
         if _is_same_file(handle, path):
             break
         os.close(handle)
+    _held.add(path)
     try:
         with contextlib.suppress(OSError):  # only for people and for `scaling.status`; a full disk must not matter
             os.truncate(handle, 0)
             os.write(handle, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode())
         yield
     finally:
+        _held.remove(path)
         if _is_same_file(handle, path):  # not, if the folder was deleted and another process began anew
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -98,7 +106,9 @@ def cell_lock(folder: Path) -> Iterator[None]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether another process is at this cell. Never to be called by the one that holds the lock: it would lose it."""
+    """Whether another process is at this cell."""
+    if (folder / LOCK_FILE).resolve() in _held:
+        return False
     try:
         handle = os.open(folder / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

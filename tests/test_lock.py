@@ -92,6 +92,18 @@ def test_a_folder_that_was_deleted_is_made_anew_and_its_new_lock_left_alone(tmp_
     assert is_held(cell)
 
 
+def test_the_holder_may_ask_again_without_losing_it(tmp_path: Path) -> None:
+    """With POSIX locks, closing a second handle of the file would free the lock."""
+    cell = tmp_path / "cell"
+    seen = "import sys; from pathlib import Path; from scaling.lock import is_held; print(is_held(Path(sys.argv[1])))"
+    with cell_lock(cell):
+        with cell_lock(cell):
+            assert not is_held(cell)
+        others = subprocess.run([sys.executable, "-c", seen, str(cell)], capture_output=True, text=True)
+        assert others.stdout == "True\n"
+    assert not (cell / LOCK_FILE).exists()
+
+
 def test_many_at_once_lose_nothing(tmp_path: Path) -> None:
     (tmp_path / "number").write_text("0")
     line = [sys.executable, "-c", COUNT, str(tmp_path / "cell"), "60"]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from scaling.cell_record import UNKNOWN, known_fields
+from scaling.cell_state import recorded_status
 from scaling.config import CellConfig
 from scaling.cost import Rates, clock
 from scaling.record import FILE_NAME, Record, write_record
@@ -86,6 +87,14 @@ def test_a_retried_cell_is_running_not_failed(cells: list[CellConfig], hold: Cal
     _write(cells[0], status="failed", text="x")
     hold(cells[0].folder)
     assert look(cells[0]).state == "running"
+
+
+def test_a_damaged_record_is_left_to_the_process_that_is_at_the_cell(cells: list[CellConfig], hold: Callable) -> None:
+    cells[0].folder.mkdir(parents=True)
+    (cells[0].folder / FILE_NAME).write_text("{")
+    hold(cells[0].folder)
+    assert recorded_status(cells[0]) is None
+    assert (cells[0].folder / FILE_NAME).read_text() == "{"
 
 
 def test_time_left_is_each_models_rate_times_what_is_left(make_cell: Callable, tmp_path: Path) -> None:
