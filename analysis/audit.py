@@ -162,7 +162,9 @@ def _cells_complete(selection: Selection, axis: str) -> Check:
         return Check("cells_complete", "unknown", "no columns that say which cells were meant to run")
     cell = [c for c in ("model", "train_size", "lr", "seed", "subset_seed") if c in rows.columns]
     done = set(finished[cell].astype(str).itertuples(index=False, name=None))
-    broken = selection.left_out[selection.left_out["status"] != "finished"]
+    # A tuner's trials have values, sizes and seeds of their own: they may fill the design, and do not make it.
+    trial = rows["purpose"] == "tune" if "purpose" in rows.columns else pd.Series(False, rows.index)
+    broken = selection.left_out[(selection.left_out["status"] != "finished") & ~trial[selection.left_out.index]]
     missing = [
         f"{r['model']} at {r['train_size']:,.0f} ({r['status']})"
         for _, r in broken.iterrows()
@@ -170,9 +172,10 @@ def _cells_complete(selection: Selection, axis: str) -> Check:
     ]
     seeds = finished["seed"] if "seed" in finished.columns else pd.Series(0, finished.index)
     present = {(m, n): set(s) for (m, n), s in seeds.groupby([finished["model"], finished["train_size"]])}
-    for model in sorted(set(finished["model"])):
-        for size in sorted(set(finished["train_size"])):
-            absent = set(seeds) - present.get((model, size), set())
+    meant = finished[~trial[finished.index]] if not trial[finished.index].all() else finished
+    for model in sorted(set(meant["model"])):
+        for size in sorted(set(meant["train_size"])):
+            absent = set(seeds[meant.index]) - present.get((model, size), set())
             if absent:
                 which = f" seed {_few(f'{s:g}' for s in sorted(absent))}" if (model, size) in present else ""
                 missing.append(f"{model} at {size:,.0f}{which}")

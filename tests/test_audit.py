@@ -185,3 +185,21 @@ def test_imported_curves_fail_nothing_but_too_few_sizes() -> None:
     assert found.pop("sizes") == "passed"
     assert set(found.values()) == {"unknown"}
     assert len(found) == len(CHECKS) - 1
+
+
+def test_a_tuners_trials_demand_no_other_cells(good: pd.DataFrame) -> None:
+    """A trial at a size and with a seed of its own, and one that diverged; the same rows of a sweep fail the check."""
+    size = good["train_size"].max()
+    odd = good[(good["train_size"] == size) & (good["seed"] == good["seed"].min())].assign(
+        train_size=size * 1.5, seed=99
+    )
+    odd = odd.assign(subset_seed=good["subset_seed"].min(), name=lambda t: t["name"] + "-trial")
+    errors = ["train_error", "val_error", "test_error", "test_loss"]
+    lost = odd.tail(1).assign(status="diverged", lr=99.0, **dict.fromkeys(errors, np.nan))
+    rows = pd.concat([odd, lost])
+    assert (
+        statuses(pd.concat([good.assign(purpose="sweep"), rows.assign(purpose="tune")]))["cells_complete"] == "passed"
+    )
+    assert (
+        statuses(pd.concat([good.assign(purpose="sweep"), rows.assign(purpose="sweep")]))["cells_complete"] == "failed"
+    )
