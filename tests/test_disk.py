@@ -55,9 +55,13 @@ def test_one_sweep_alone(out: Path) -> None:
 
 
 def test_a_cell_at_work_is_left_alone(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = (
-        "import sys, pathlib as p, scaling.lock as l\nwith l.cell_lock(p.Path(sys.argv[1])): print(flush=True); input()"
-    )
+    code = """if True:
+        import pathlib, sys
+        from scaling.lock import cell_lock
+        with cell_lock(pathlib.Path(sys.argv[1])):
+            print(flush=True)
+            input()
+    """
     cell = out / "a" / "cell-2"
     with subprocess.Popen(
         [sys.executable, "-c", code, str(cell)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
