@@ -126,7 +126,7 @@ def run(values: dict[str, str]) -> int:
         rows=[[_plain(value) for value in row] for row in table.itertuples(index=False, name=None)],
         curves=curve_rows(fits),
         summary=summarize(crossover, fits),
-        images={path.stem: path for path in sorted(folder.rglob("*.png")) if "wandb" not in path.parts},
+        images={path.stem: path for path in sorted([*folder.glob("*.png"), *folder.glob("figures/*.png")])},
         files=[folder / name for name in FILES],
         run_ids=run_ids,
     )
