@@ -78,6 +78,7 @@ def facts_of(cell: CellConfig) -> RunFacts:
     config = {key: value for key, value in dataclasses.asdict(cell).items() if key not in _NOT_CONFIG}
     config |= {"config_hash": cell.config_hash, "steps": steps}
     tags = [cell.model.family, cell.model.name, str(data.name), f"n={data.train_size}"]
+    tags += ["tune"] if cell.purpose == "tune" else []
     notes, earlier = None, _earlier(cell)
     if earlier:
         tags.append("retried")

@@ -37,7 +37,8 @@ def _cell_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     fields = {key: data.get(key) for key in ("locality", "image_size", "train_size", "subset_seed")}
     fields |= {"data": data.get("name"), "model": model.get("name"), "lr": (config.get("optim") or {}).get("lr")}
     fields |= {key: model.get(key) for key in ("family", "width", "depth", "patch_size")}
-    return fields | {key: config.get(key) for key in ("sweep", "config_hash", "seed", "steps", "num_classes")}
+    plain = ("sweep", "config_hash", "seed", "steps", "num_classes", "purpose")
+    return fields | {key: config.get(key) for key in plain}
 
 
 def row_of(run: Mapping[str, Any]) -> dict[str, Any]:
