@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from scaling.devices import TABLE
 from scaling.models import num_params
 from scaling.models.bit import BiT
 from scaling.models.named import named_model
@@ -82,7 +83,11 @@ def compare(
     """The line for one pair of models."""
     images = torch.randn(batch, 3, image_size, image_size, device=device)
     labels = torch.arange(batch, device=device) % 10
-    ours, theirs = (_stepper(model.to(device), images, labels, bf16) for model in pair)
+    for model in pair:
+        model.to(device)
+    if TABLE[images.device.type].channels_last and not isinstance(pair[0], BiT):
+        pair[0].to(memory_format=torch.channels_last)  # as a run of ours is trained
+    ours, theirs = (_stepper(model, images, labels, bf16) for model in pair)
     for _ in range(3):
         ours()
         theirs()

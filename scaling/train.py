@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,6 +64,8 @@ def refuse(error: Exception) -> int:
     # Hydra names the places it searched, which are of no use to a user, and lists options one a line.
     text = text.split("; Config search path:")[0].replace(":; ", ": ")
     print(f"error: {text}", file=sys.stderr)
+    if started_by_torchrun() and os.environ["RANK"] != "0":
+        time.sleep(20)  # torchrun ends all when one leaves, and the first process is the one that says why
     return 2
 
 
