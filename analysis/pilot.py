@@ -185,11 +185,11 @@ def _run(values: dict[str, str], *, json_: bool) -> int:
     name = re.sub(r"[^0-9A-Za-z._-]", "_", root.resolve().name)
     options = tuple(f"{k}={values[k]}" for k in ("workers", "device") if k in values)
     sweeps = Sweeps(out, f"pilot_{name}_{values['time_limit'].strip()}", options, clock, _say)
+    clock.listen()
     found = look(root, seconds=0.05 * limit)
     available = _check(found)
     for line in found.lines():
         _say(line)
-    clock.listen()
     try:
         design, rates = _design(sweeps, found, available, limit)
     except TimeUp:

@@ -16,6 +16,7 @@ from analysis.pilot_sweep import Sweeps, TimeUp, grid_text, last_line, records
 from scaling.record import Record
 
 Cell = tuple[str, int, int, float]  # model, size, seed, learning rate
+EXTENSIONS = 2  # times that a grid grows towards a best rate at its edge
 
 
 def _cells_text(cells: Iterable[Cell]) -> str:
@@ -44,20 +45,44 @@ def _done(sweeps: Sweeps) -> dict[Cell, Record]:
 
 
 def _best(design: Design, done: Mapping[Cell, Record], model: str) -> tuple[float, list[float]] | None:
-    """(best rate, rates tried) at the grid's size and seed 0, by validation error; None before any is there."""
-    tried = {
-        lr: r.val_error
-        for (m, n, seed, lr), r in done.items()
-        if (m, n, seed) == (model, design.grid_size, 0) and r.val_error is not None
-    }
-    failed = [lr for (m, n, seed, lr), r in done.items() if (m, n, seed) == (model, design.grid_size, 0)]
-    return (min(sorted(tried), key=lambda lr: tried[lr]), sorted(failed)) if tried else None
+    """(best rate, rates tried) at the grid's size, by mean validation error; None before any rate has all its seeds.
+
+    Every rate is judged on the same seeds: one that was lucky once would beat one that was tried twice.
+    """
+    tried = sorted({lr for (m, n, _, lr) in done if (m, n) == (model, design.grid_size)})
+    means: dict[float, float] = {}
+    for lr in tried:
+        runs = [done.get((model, design.grid_size, seed, lr)) for seed in range(design.seeds)]
+        errors = [r.val_error for r in runs if r is not None and r.val_error is not None]
+        if len(errors) == design.seeds:
+            means[lr] = sum(errors) / len(errors)
+    return (min(means, key=lambda lr: means[lr]), tried) if means else None
 
 
 def next_rates(best: float, tried: list[float]) -> list[float]:
     """The neighbours of the best rate that were not tried: a grid grows until its best lies inside."""
     wanted = (best / GRID, best * GRID)
     return [float(f"{lr:.6g}") for lr in wanted if not any(abs(lr / t - 1) < 0.05 for t in tried)]
+
+
+def _tune(sweeps: Sweeps, root: Path, design: Design, rates: Rates) -> dict[str, float]:
+    """Runs the grids, which grow towards a best rate at their edge, and returns each model's best rate."""
+    wanted = {m: [float(f"{rates.lr[m] * f:.6g}") for f in (1 / GRID, 1, GRID)] for m in design.models}
+    chosen: dict[str, float] = {}
+    for _ in range(EXTENSIONS + 1):
+        grid = [(m, design.grid_size, s, lr) for m in design.models for lr in wanted[m] for s in range(design.seeds)]
+        due = [cell for cell in grid if cell not in _done(sweeps)]
+        if not due and chosen:
+            break
+        if due:
+            sweeps.say(f"learning rates at {design.grid_size:,} images: {len(due)} runs")
+            sweeps.run(root, sweeps.sweep, _cells_text(due), design.overrides)
+        for model in design.models:
+            best = _best(design, _done(sweeps), model)
+            if best is None:
+                raise InputError(f"{model} failed at every learning rate: {last_line(sweeps.log, 0)}")
+            chosen[model], wanted[model] = best[0], next_rates(*best)
+    return chosen
 
 
 def run_pilot(sweeps: Sweeps, root: Path, design: Design, rates: Rates, images: int) -> Progress:
@@ -68,37 +93,16 @@ def run_pilot(sweeps: Sweeps, root: Path, design: Design, rates: Rates, images: 
     """
     chosen: dict[str, float] = {}
     try:
-        cells = [
-            (m, design.grid_size, 0, float(f"{rates.lr[m] * f:.6g}"))
-            for m in design.models
-            for f in (1 / GRID, 1, GRID)
-        ]
-        for _ in range(4):
-            due = [c for c in cells if c not in _done(sweeps)]
-            if due:
-                sweeps.say(f"learning rates at {design.grid_size:,} images: {len(due)} runs")
-                sweeps.run(root, sweeps.sweep, _cells_text(due), design.overrides)
-            done, cells = _done(sweeps), []
-            for model in design.models:
-                best = _best(design, done, model)
-                if best is not None:
-                    cells += [(model, design.grid_size, 0, lr) for lr in next_rates(*best)]
-            if not cells:
-                break
-        for model in design.models:
-            best = _best(design, _done(sweeps), model)
-            if best is None:
-                raise InputError(f"{model} failed at every learning rate: {last_line(sweeps.log, 0)}")
-            chosen[model] = best[0]
+        chosen = _tune(sweeps, root, design, rates)
+        tuned = {(m, lr) for (m, n, seed, lr) in _done(sweeps) if (n, seed) == (design.grid_size, 0)}
         for seed in range(MAX_SEEDS):
-            due = [
-                (m, n, seed, chosen[m])
-                for m in design.models
-                for n in design.sizes
-                if (m, n, seed, chosen[m]) not in _done(sweeps)
-            ]
-            expected = sweep_seconds(design, _measured(design, rates, _done(sweeps)), [c[:2] for c in due], images)
-            if due and seed and expected > sweeps.clock.left():
+            wanted = [(m, n, seed, chosen[m]) for m in design.models for n in design.sizes]
+            # The rates that were tried come with every seed, so that their means stay comparable.
+            wanted += [(m, design.grid_size, seed, lr) for m, lr in sorted(tuned) if lr != chosen[m]]
+            done = _done(sweeps)
+            due = [cell for cell in wanted if cell not in done]
+            expected = sweep_seconds(design, _measured(design, rates, done), [c[:2] for c in due], images)
+            if due and seed >= design.seeds and expected > sweeps.clock.left():
                 return _progress(sweeps, design, chosen, complete=True)
             if due:
                 sweeps.say(f"seed {seed}: {len(due)} runs at {len(design.sizes)} sizes, about {expected:.0f} s")
@@ -112,10 +116,9 @@ def _measured(design: Design, rates: Rates, done: Mapping[Cell, Record]) -> Rate
     """The rates as the runs so far had them, which is better knowledge than the few steps of the probe."""
     found = {m: dict(by_size) for m, by_size in rates.images_per_second.items()}
     for model in design.models:
-        seconds = sum(r.train_seconds or 0.0 for (m, *_), r in done.items() if m == model)
-        promised = sum(
-            cell_seconds(design, rates, m, n) for (m, n, *_), r in done.items() if m == model and r.train_seconds
-        )
+        own = [(n, r.train_seconds) for (m, n, *_), r in done.items() if m == model and r.train_seconds]
+        seconds = sum(s for _, s in own)
+        promised = sum(cell_seconds(design, rates, model, n) for n, _ in own)
         if seconds > 0 and promised > 0:
             found[model] = {design.image_size: rates.of(model, design.image_size) * promised / seconds}
     return Rates(found, rates.lr, rates.workers, rates.start_seconds, rates.decode_seconds)

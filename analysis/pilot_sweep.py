@@ -22,7 +22,7 @@ from analysis.pilot_plan import SIDES, Pair, Rates
 from analysis.rerun import quoted
 from scaling.record import Record, RecordError, find_records, read_record
 
-PROBE_STEPS = 24
+PROBE_STEPS = 40
 KILL_AFTER = 10.0  # seconds that a sweep has to end by itself
 
 
@@ -111,7 +111,7 @@ class Sweeps:
             log.write((" ".join(words) + "\n").encode())
             log.flush()
             start = log.tell()
-            process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0)
         try:
             while process.poll() is None:
                 if self.clock.left() <= 0:

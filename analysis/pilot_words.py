@@ -40,8 +40,8 @@ def _errors(advice: Advice) -> str:
     return f"errors {' and '.join(parts)}, P(ViT better) = {advice.p_vit_better:.2f}"
 
 
-def answer(advice: Advice) -> str:
-    """One line for one number of images."""
+def answer(advice: Advice, *, first: bool = True) -> str:
+    """One line for one number of images; what holds all of them back is said with the first."""
     if advice.family is not None:
         more = _label_more(advice)
         return f"{DO[advice.family]}: {_errors(advice)}" + (f"; {more}" if more else "")
@@ -51,6 +51,8 @@ def answer(advice: Advice) -> str:
         return (
             f"this pilot cannot tell: {number(advice.extrapolation_factor or 0.0)}{TIMES} the largest size it measured"
         )
+    if advice.held_back and not first:
+        return f"it cannot tell either; the curves alone say {_errors(advice)}"
     if advice.held_back:
         return f"this pilot cannot tell: {reason(advice.crossover)}; the curves alone say {_errors(advice)}"
     return f"this pilot cannot tell: {_errors(advice)}, neither is clearly better"
@@ -63,7 +65,7 @@ def report(
     today = advices[0]
     lines = [f"With today's {today.train_size:,} images {answer(today)}."]
     for factor, advice in zip((3, 10), advices[1:], strict=True):
-        lines.append(f"With {factor}{TIMES} as many ({advice.train_size:,}) {answer(advice)}.")
+        lines.append(f"With {factor}{TIMES} as many ({advice.train_size:,}) {answer(advice, first=False)}.")
     lines += ["What this rests on:", *(f"  - {line}" for line in _basis(advices, found, design, progress, limit))]
     if plan is not None and plan.commands:
         cost = f" (about {duration(plan.seconds)} of one core)" if plan.seconds else ""
@@ -96,7 +98,8 @@ def _basis(advices: Sequence[Advice], found: Look, design: Design, progress: Pro
         lines.append(f"stopped early: {count} complete seed{'' if count == 1 else 's'}; the same command goes on")
     else:
         lines.append(f"{count} seed{'' if count == 1 else 's'} of each size, within {duration(limit)}")
-    lines.append(verdict_sentence(today.crossover))
+    if not today.held_back:
+        lines.append(verdict_sentence(today.crossover))
     if today.crossover.axis == "train_size" and design.sizes[-1] < today.train_size:
         lines.append(f"measured up to {measured(design.sizes[-1])} images only, for want of time")
     silent = [c.message for c in today.crossover.checks if c.status == "unknown"]

@@ -68,6 +68,7 @@ def command(row: Mapping[str, Any], cells: Cells, *, out: str | None = None) -> 
     if known is None:
         return None
     values = dict(word.split("=", 1) for word in known if "=" in word)
+    values = {k: v[1:-1] if re.fullmatch(r"'/[\w./-]+'", v) else v for k, v in values.items()}  # needs no quotes
     if row.get("subset_seed") == row.get("seed"):
         values.pop("data.subset_seed", None)  # it follows the seed by itself
     values["data.train_size"] = ",".join(map(str, cells.sizes))

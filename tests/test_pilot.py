@@ -72,7 +72,7 @@ def test_stopped_early_it_advises_on_what_is_done_and_then_goes_on(
     arguments = [f"data.root={images}", "time_limit=40s", f"out={out}"]
     assert pilot.main(arguments) == 0
     whole = _records(out)
-    lost = [path for path in whole if json.loads(path.read_text())["seed"] > 0]
+    lost = [path for path in whole if json.loads(path.read_text())["seed"] > 1]
     for path in lost:
         shutil.rmtree(path.parent)
     monkeypatch.setenv("FAKE_SLEEP", "60")
@@ -84,8 +84,8 @@ def test_stopped_early_it_advises_on_what_is_done_and_then_goes_on(
     capsys.readouterr()
     assert pilot.main(arguments) == (130 if how == "signal" else 0)
     told = capsys.readouterr().out
-    assert told.startswith("With today's 320 images keep the CNN")  # one seed is whole
-    assert "stopped early: 1 complete seed; the same command goes on" in told
+    assert told.startswith("With today's 320 images keep the CNN")  # two seeds are whole
+    assert "stopped early: 2 complete seeds; the same command goes on" in told
     assert len(_records(out)) == len(whole) - len(lost)
     monkeypatch.setenv("FAKE_SLEEP", "0")
     monkeypatch.setattr(pilot, "ADVICE_SECONDS", 20.0)
