@@ -51,7 +51,9 @@ def _mend_sizes(selection: Selection, target: float) -> list[Cells]:
     cells = []
     for model, rows in selection.fitted.groupby("model"):
         known = sorted(set(rows["train_size"]))
-        sizes = _new_sizes(known, MIN_SIZES - len(known), target)
+        missing = MIN_SIZES - len(known)
+        others = tuple(round(n) for n in sorted(set(selection.fitted["train_size"]) - set(known)))
+        sizes = others if len(others) >= missing > 0 else _new_sizes(known, missing, target)
         if sizes:
             cells.append(Cells(str(model), sizes, seeds_of(rows)))
     return cells

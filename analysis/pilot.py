@@ -168,7 +168,8 @@ def _advise(
         raise InputError(f"no advice yet: {error}; the same command goes on") from error
     advices = [advise(crossover, factor * available) for factor in (1, 3, 10)]
     plans = [next_runs(advice, (sweeps.folder,)) for advice in advices]
-    first = next((p for p in plans if p is not None and p.commands), None)
+    # What was stopped early goes on by the same command: no other runs are proposed then.
+    first = next((p for p in plans if p is not None and p.commands and progress.complete), None)
     content = [to_dict(a, p) for a, p in zip(advices, plans, strict=True)]
     text = json.dumps({"schema": 1, "advice": content, "design": design_to_dict(design)}, indent=1, allow_nan=False)
     (sweeps.folder / "advice.json").write_text(text + "\n", encoding="utf-8")

@@ -71,8 +71,8 @@ class Design:
 
     @property
     def grid_size(self) -> int:
-        """Where rates are chosen: a quarter of a size validates, so that small ones leave the choice to chance."""
-        return self.sizes[-2]
+        """Where rates are chosen: a quarter of a size validates, and a rate too high to fit many images shows there."""
+        return self.sizes[-1]
 
     @property
     def models(self) -> tuple[str, str]:

@@ -5,7 +5,8 @@ Whatever is recorded is never run again, so that the same command goes on where 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,22 +45,41 @@ def _done(sweeps: Sweeps) -> dict[Cell, Record]:
     return {(r.model, r.train_size, r.seed, float(f"{r.lr:.6g}")): r for r in records(sweeps.folder)}
 
 
-def _best(design: Design, done: Mapping[Cell, Record], model: str) -> tuple[float, list[float]] | None:
-    """(best rate, rates tried) at the grid's size, by mean validation error; None before any rate has all its seeds.
+@dataclass(frozen=True)
+class Tried:
+    """A model's learning rates at the grid's size: mean validation error by rate, over the same seeds for all."""
 
-    Every rate is judged on the same seeds: one that was lucky once would beat one that was tried twice.
-    """
-    tried = sorted({lr for (m, n, _, lr) in done if (m, n) == (model, design.grid_size)})
+    means: Mapping[float, float]
+    images: int  # that validated, seeds counted apart
+    rates: tuple[float, ...]  # with runs of whatever end
+
+    @property
+    def best(self) -> float:
+        """What the analysis will fit; ties go to the lower rate, as there."""
+        return min(sorted(self.means), key=lambda lr: self.means[lr])
+
+    def choose(self, recipe: float) -> float:
+        """The recipe's rate, unless the best beats it by more than one standard error of a few hundred images."""
+        error = self.means.get(recipe, 1.0)
+        noise = math.sqrt(max(error * (1 - error), 0.0) / max(1, self.images))
+        return recipe if error - self.means[self.best] <= noise and recipe in self.means else self.best
+
+
+def _tried(design: Design, done: Mapping[Cell, Record], model: str) -> Tried:
+    """A rate that was lucky once would beat one that was tried twice: each needs all seeds of the plan."""
+    rates = sorted({lr for (m, n, _, lr) in done if (m, n) == (model, design.grid_size)})
     means: dict[float, float] = {}
-    for lr in tried:
-        runs = [done.get((model, design.grid_size, seed, lr)) for seed in range(design.seeds)]
-        errors = [r.val_error for r in runs if r is not None and r.val_error is not None]
-        if len(errors) == design.seeds:
-            means[lr] = sum(errors) / len(errors)
-    return (min(means, key=lambda lr: means[lr]), tried) if means else None
+    images = 0
+    for lr in rates:
+        found = [done.get((model, design.grid_size, seed, lr)) for seed in range(design.seeds)]
+        runs = [r for r in found if r is not None and r.val_error is not None]
+        if len(runs) == design.seeds:
+            means[lr] = sum(r.val_error or 0.0 for r in runs) / len(runs)
+            images = sum(r.val_examples or 0 for r in runs)
+    return Tried(means, images, tuple(rates))
 
 
-def next_rates(best: float, tried: list[float]) -> list[float]:
+def next_rates(best: float, tried: Sequence[float]) -> list[float]:
     """The neighbours of the best rate that were not tried: a grid grows until its best lies inside."""
     wanted = (best / GRID, best * GRID)
     return [float(f"{lr:.6g}") for lr in wanted if not any(abs(lr / t - 1) < 0.05 for t in tried)]
@@ -78,10 +98,11 @@ def _tune(sweeps: Sweeps, root: Path, design: Design, rates: Rates) -> dict[str,
             sweeps.say(f"learning rates at {design.grid_size:,} images: {len(due)} runs")
             sweeps.run(root, sweeps.sweep, _cells_text(due), design.overrides)
         for model in design.models:
-            best = _best(design, _done(sweeps), model)
-            if best is None:
+            tried = _tried(design, _done(sweeps), model)
+            if not tried.means:
                 raise InputError(f"{model} failed at every learning rate: {last_line(sweeps.log, 0)}")
-            chosen[model], wanted[model] = best[0], next_rates(*best)
+            chosen[model] = tried.choose(float(f"{rates.lr[model]:.6g}"))
+            wanted[model] = next_rates(tried.best, tried.rates)
     return chosen
 
 

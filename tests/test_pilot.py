@@ -7,14 +7,13 @@ import os
 import shutil
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from analysis import pilot, pilot_run
-from analysis.pilot_sweep import Sweeps
+from analysis import pilot
+from analysis.pilot_sweep import Clock, Sweeps
 
 HERE = Path(__file__).parent
 Folder = Callable[..., Path]
@@ -37,12 +36,12 @@ def images(image_folder: Folder) -> Path:
 
 
 def _records(out: Path) -> list[Path]:
-    return sorted(out.glob("pilot_my_images_40s/*/record.json"))
+    return sorted(out.glob("pilot_my_images_10m/*/record.json"))
 
 
 def test_advice_for_today_three_and_ten_times(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "runs"
-    arguments = [f"data.root={images}", "time_limit=40s", f"out={out}"]
+    arguments = [f"data.root={images}", "time_limit=10m", f"out={out}"]
     assert pilot.main(arguments) == 0
     told = capsys.readouterr()
     first, second, third, *_ = told.out.splitlines()
@@ -51,10 +50,10 @@ def test_advice_for_today_three_and_ten_times(images: Path, tmp_path: Path, caps
     assert second.startswith("With 3\N{MULTIPLICATION SIGN} as many (960) keep the CNN")
     assert third.startswith("With 10\N{MULTIPLICATION SIGN} as many (3,200)")
     assert "learning rates chosen on validation" in told.out
-    assert "resnet8_w8 0.1, vit_w64d2 0.006" in told.out
+    assert "at 320 images: resnet8 0.03, vit_w64d4 0.004" in told.out
     records = _records(out)
     stamps = [path.stat().st_mtime_ns for path in records]
-    content = json.loads((out / "pilot_my_images_40s" / "advice.json").read_text(encoding="utf-8"))
+    content = json.loads((out / "pilot_my_images_10m" / "advice.json").read_text(encoding="utf-8"))
     assert [a["train_size"] for a in content["advice"]] == [320, 960, 3_200]
     assert content["advice"][0]["use"] == "cnn"
     assert pilot.main([*arguments, "--json"]) == 0
@@ -69,26 +68,36 @@ def test_stopped_early_it_advises_on_what_is_done_and_then_goes_on(
     how: str, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "runs"
-    arguments = [f"data.root={images}", "time_limit=40s", f"out={out}"]
+    arguments = [f"data.root={images}", "time_limit=10m", f"out={out}"]
     assert pilot.main(arguments) == 0
     whole = _records(out)
     lost = [path for path in whole if json.loads(path.read_text())["seed"] > 1]
     for path in lost:
         shutil.rmtree(path.parent)
-    monkeypatch.setenv("FAKE_SLEEP", "60")
-    if how == "signal":
-        threading.Timer(2.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
-    else:
-        monkeypatch.setattr(pilot, "ADVICE_SECONDS", 37.0)
-        monkeypatch.setattr(pilot_run, "sweep_seconds", lambda *_: 0.0)  # so that it starts although it cannot end
-    capsys.readouterr()
-    assert pilot.main(arguments) == (130 if how == "signal" else 0)
+    clocks: list[Clock] = []
+
+    def make_clock(deadline: float) -> Clock:
+        clocks.append(Clock(deadline))
+        return clocks[-1]
+
+    def stop_it(line: str) -> None:
+        if not line.startswith("seed"):
+            return
+        if how == "signal":
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            clocks[-1].deadline = 0.0
+
+    with monkeypatch.context() as patch:
+        patch.setenv("FAKE_SLEEP", "60")
+        patch.setattr(pilot, "Clock", make_clock)
+        patch.setattr(pilot, "_say", stop_it)
+        capsys.readouterr()
+        assert pilot.main(arguments) == (130 if how == "signal" else 0)
     told = capsys.readouterr().out
     assert told.startswith("With today's 320 images keep the CNN")  # two seeds are whole
     assert "stopped early: 2 complete seeds; the same command goes on" in told
     assert len(_records(out)) == len(whole) - len(lost)
-    monkeypatch.setenv("FAKE_SLEEP", "0")
-    monkeypatch.setattr(pilot, "ADVICE_SECONDS", 20.0)
     assert pilot.main(arguments) == 0
     assert _records(out) == whole
     assert "stopped early" not in capsys.readouterr().out

@@ -23,7 +23,7 @@ from analysis.pilot_plan import (
     sizes_up_to,
     to_dict,
 )
-from analysis.pilot_run import next_rates
+from analysis.pilot_run import Tried, next_rates
 
 SPEED = {"vit_w64d2": {16: 2000.0, 32: 400.0}, "resnet8_w8": {16: 3000.0, 32: 1050.0}}
 SPEED |= {"vit_w64d4": {16: 1200.0, 32: 290.0}, "resnet8": {16: 1700.0, 32: 450.0}}
@@ -58,7 +58,7 @@ def test_the_estimate_counts_every_run() -> None:
         d for d in ALL if (d.image_size, d.pair, d.augment, d.sizes[-1], d.seeds) == (16, PAIRS[0], "none", 1280, 1)
     ]
     one = sum(design.steps * (n / 1280) ** 0.75 for n in design.sizes) * 64
-    grid = design.steps * (640 / 1280) ** 0.75 * 64  # at the largest size but one
+    grid = design.steps * 64  # at the largest size
     work = (one + 2 * grid) * (1 / 2000 + 1 / 3000) / 2  # two workers; the grid has one of the sizes
     assert design.seconds == pytest.approx(1.15 * work + 2 * (12 + 2000 * 5e-4), rel=0.1)
 
@@ -86,6 +86,16 @@ def test_the_grid_grows_until_its_best_lies_inside() -> None:
     assert next_rates(0.1, [0.025, 0.1, 0.4]) == []
     assert next_rates(0.4, [0.025, 0.1, 0.4]) == [1.6]
     assert next_rates(0.025, [0.025, 0.1, 0.4]) == [0.00625]
+
+
+def test_the_recipes_rate_stays_unless_it_is_clearly_beaten() -> None:
+    # One standard error of .61 on 320 images is .027.
+    close = Tried({0.025: 0.62, 0.1: 0.61, 0.4: 0.59}, 320, (0.025, 0.1, 0.4))
+    assert (close.best, close.choose(0.1)) == (0.4, 0.1)
+    clear = Tried({0.025: 0.62, 0.1: 0.61, 0.4: 0.58}, 320, (0.025, 0.1, 0.4))
+    assert clear.choose(0.1) == 0.4
+    failed = Tried({0.025: 0.62}, 320, (0.025, 0.1))
+    assert failed.choose(0.1) == 0.025
 
 
 @pytest.mark.parametrize("pair", PAIRS)
