@@ -1,8 +1,8 @@
 """The answer to one question and a number of images in, advice out: a family, a model, errors, and what flips it.
 
-Everything is read off the draws of the two families' envelopes, so errors, gap, probability and the size of the flip
-agree with each other. A family is named only at P >= 0.9, within ten times the largest size measured, and if the audit
-holds nothing against the runs.
+Errors and gap are read off the draws of the two families' envelopes, probability and flip off those of their lead,
+which also know of curves that never meet. A family is named only at P >= 0.9, within ten times the largest size
+measured, and if the audit holds nothing against the runs.
 """
 
 from __future__ import annotations
@@ -141,8 +141,7 @@ def _flip(crossover: Crossover, models: Mapping[str, tuple[str, ...]], size: flo
     if size >= horizon:
         return None
     grid = np.geomspace(size, end, 200)
-    families = crossover.families
-    lead = families.envelope(models["vit"], grid) - families.envelope(models["cnn"], grid)
+    lead = crossover.families.lead(models["vit"], models["cnn"], grid).difference
     changed = lead > 0 if leader == "vit" else lead < 0
     first = np.where(changed.any(axis=1), grid[changed.argmax(axis=1)], np.inf)
     first.sort()
@@ -174,7 +173,8 @@ def advise(crossover: Crossover, train_size: int, *, limits: Limits | None = Non
         return Advice(crossover, train_size, limits, extrapolation_factor=factor, below=below, too_large=short)
     models = {f: kept for f, (kept, _) in found.items()}
     draws = {f: np.exp(families.envelope(models[f], at)[:, 0]) for f in models}
-    p_vit = float((draws["vit"] < draws["cnn"]).mean() + 0.5 * (draws["vit"] == draws["cnn"]).mean())
+    lead = families.lead(models["vit"], models["cnn"], at).difference[:, 0]
+    p_vit = float((lead < 0).mean() + 0.5 * (lead == 0).mean())
     leader, other = ("vit", "cnn") if p_vit > 0.5 else ("cnn", "vit")
     sides = {}
     for family in models:
