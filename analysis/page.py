@@ -19,6 +19,7 @@ from analysis.figures import Drawn
 from analysis.section import CAPTIONS, section
 from analysis.words import percent
 
+SCRIPTS = ("parts", "curves", "panels", "knob", "tip", "controls", "report")  # each uses those before it
 SNIPPET = "window.vegaEmbed = vegaEmbed;"  # what the page needs of Vega
 MARKS = {"passed": "\N{CHECK MARK}", "failed": "\N{BALLOT X}", "unknown": "?"}
 METHOD = (
@@ -78,7 +79,7 @@ def render_pages(
         drawn: the figures, which lie in `figures/`.
         pictures: per question the pictures of what its ViTs learned, {caption, png in base64}.
     """
-    folder = Path(__file__).parent
+    folder = Path(__file__).parent / "templates"
     environment = Environment(
         loader=FileSystemLoader(folder),
         autoescape=lambda name: bool(name and name.endswith(".html.j2")),
@@ -101,7 +102,7 @@ def render_pages(
         "data": json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
         "library": library(),
         "style": (folder / "report.css").read_text(encoding="utf-8"),
-        "scripts": [(folder / name).read_text(encoding="utf-8") for name in ("plots.js", "report.js")],
+        "script": "".join((folder / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS),
     }
     html = environment.get_template("report.html.j2").render(values)
     return html, environment.get_template("report.md.j2").render(values)

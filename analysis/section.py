@@ -20,8 +20,7 @@ from analysis.words import FAMILY, measured, number, percent, short_verdict, tit
 CAPTIONS = {
     "curves": (
         "Every point is a run, filled where it is fitted; lines are the fitted curves with their {level} bands, dashed"
-        " beyond the measured sizes; the crossing and its interval are shaded. On the page, hover over a point for its"
-        " run, click to keep it."
+        " beyond the measured sizes; the crossing and its interval are shaded."
     ),
     "gap": "ViT error over CNN error with its {level} band: the curves cross where it passes 1; below, the ViT leads.",
     "residuals": (

@@ -122,7 +122,7 @@ def test_the_page_fetches_nothing_and_complains_of_nothing(shown: Any, page: Pat
     asked = {e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
     assert {url for url in asked if not url.startswith("data:")} == {page.as_uri()}
     assert complaints(shown) == []
-    assert shown.execute_script("return document.scripts.length") == 4  # no name became a script
+    assert shown.execute_script("return document.scripts.length") == 3  # no name became a script
 
 
 def test_every_plot_is_drawn(shown: Any) -> None:
