@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from wandb_server import WandbServer
 
 from scaling.record import FILE_NAME, read_record
 from scaling.tracking.check import closing_lines
+from scaling.tracking.wandb_local import read_folders
 
 FOUR = ("-m", "model=resnet8,vit_w48d3", "seed=0,1", "data.image_size=16", "data.permute_patch=4", "data.train_size=40",
         "data.test_size=50", "budget.steps=200", "device=cpu", "workers=1", "sweep=mine")  # fmt: skip
@@ -137,3 +139,33 @@ def test_offline_asks_no_server_and_syncs_later(
     assert (run["id"], run["state"], run["tags"][-1]) == (found["id"], "finished", "retried")
     assert (run["summary"]["status"], "error_text" in run["summary"]) == ("finished", False)
     assert len(run["history"]) == 4
+
+
+BROKEN = """
+import pickle
+from scaling.tracking import track
+class Broken:
+    def keys(self):
+        raise RuntimeError("no keys")
+first, second = pickle.load(open("cells.pickle", "rb"))
+with track(first) as tracker:
+    tracker.log(dict(seen_examples=32, train_loss=0.5))
+    tracker.log(Broken())
+with track(second) as tracker:
+    tracker.log(dict(seen_examples=32, train_loss=0.25))
+    tracker.summarize(dict(status="finished", seed=1))
+"""
+
+
+def test_a_run_that_broke_is_not_handed_to_the_next_cell(make_cell: Callable, tmp_path: Path) -> None:
+    cells = [make_cell("wandb=offline", "sweep=mine", f"seed={seed}", f"out={tmp_path}") for seed in (0, 1)]
+    (tmp_path / "cells.pickle").write_bytes(pickle.dumps(cells))
+    line = [sys.executable, "-c", BROKEN]
+    environment = clean_environment(tmp_path)
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stderr == f"warning: {cells[0].cell_name}: no longer logged to W&B (no keys)\n"
+    rows = {row["run_id"]: row for _, row in read_folders(tmp_path / "mine")}
+    assert set(rows) == {cell.config_hash for cell in cells}
+    broken, whole = (rows[cell.config_hash] for cell in cells)
+    assert broken["status"] == "failed"
+    assert (whole["status"], whole["seed"]) == ("finished", 1)

@@ -95,6 +95,7 @@ class WandbTracker:
             init_timeout=options.init_timeout,
             finish_timeout=options.finish_timeout,
             finish_timeout_raises=True,
+            reinit="finish_previous",  # a run that broke is never handed to the next cell
         )
         _listed = True
         arguments: dict[str, Any] = dict(
