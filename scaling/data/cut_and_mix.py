@@ -78,7 +78,7 @@ def mix(
         targets: (batch, classes) shares.
     """
     size = images.shape[-1]
-    pixels, other = images.float(), images.float().roll(1, 0)
+    pixels, other = images.float(), images.roll(1, 0).float()
     one_hot = F.one_hot(labels, classes).float()
     whole = torch.zeros_like(uniform[0], dtype=torch.bool) if mixup == 0 else uniform[0] < (0.5 if cutmix else 1)
     kept = beta(uniform[1], mixup or 1.0)
@@ -89,7 +89,7 @@ def mix(
         box = _box(size, top, left, bottom - top, right - left)
         kept = torch.where(whole, kept, 1 - (bottom - top) * (right - left) / size**2)
         pasted = torch.where(box, other, pixels)
-    share = kept.view(-1, 1, 1, 1)
-    blended = share * pixels + (1 - share) * other
-    images = torch.where(whole.view(-1, 1, 1, 1), blended, pasted) if cutmix else blended
-    return images, kept[:, None] * one_hot + (1 - kept[:, None]) * one_hot.roll(1, 0)
+    result = torch.lerp(other, pixels, kept.view(-1, 1, 1, 1)) if mixup else pasted
+    if mixup and cutmix:
+        result = torch.where(whole.view(-1, 1, 1, 1), result, pasted)
+    return result, kept[:, None] * one_hot + (1 - kept[:, None]) * one_hot.roll(1, 0)
