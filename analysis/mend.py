@@ -119,11 +119,11 @@ def _mend_missing(selection: Selection, target: float) -> list[Cells]:
         cells.append(
             Cells(str(row["model"]), (int(row["train_size"]),), (int(row.get("seed") or 0),), rates, ("retry=failed",))
         )
-    seeds = set(seeds_of(done))
     for model in sorted(set(done["model"])):
         for size in sorted(set(done["train_size"])):
-            have = done[(done["model"] == model) & (done["train_size"] == size)]
-            absent = seeds - (set(seeds_of(have)) if len(have) else set())
+            there = done[done["train_size"] == size]
+            have = there[there["model"] == model]
+            absent = set(seeds_of(there)) - (set(seeds_of(have)) if len(have) else set())
             if absent:
                 cells.append(Cells(model, (int(size),), tuple(sorted(absent))))
     return cells

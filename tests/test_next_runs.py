@@ -17,7 +17,7 @@ from analysis.next_runs import chance_to_settle, next_runs
 from analysis.rerun import Cells, command, overrides_of, results_out
 
 
-def _close_curves(gap: float, seed: int = 0) -> Any:
+def _close_curves(gap: float, seed: int = 0) -> list[dict[str, Any]]:
     """Two power laws apart by `gap` in log error, with 3% of noise on two seeds."""
     rng = np.random.default_rng(seed)
     rows = []
@@ -52,6 +52,21 @@ def test_the_cheapest_runs_with_a_chance_are_proposed() -> None:
     assert plan.seconds == pytest.approx(sum(c.count * c.sizes[0] / 64 for c in plan.cells), rel=1e-6)
     assert plan.commands == ()  # rows without overrides cannot be run again
     assert next_runs(advise(find_crossover(_close_curves(0.3)), 4096)) is None
+
+
+def test_runs_that_are_proposed_and_made_are_not_held_back_by_the_audit() -> None:
+    rows = _close_curves(-0.01)
+    plan = next_runs(advise(find_crossover(rows), 4096))
+    assert plan is not None
+    made = [
+        dict(family=c.model, model=c.model, train_size=n, seed=seed, test_error=2 * n**-0.35, train_seconds=n / 64)
+        for c in plan.cells
+        for n in c.sizes
+        for seed in c.seeds
+    ]
+    assert find_crossover(rows + made).failed_checks == ()
+    lopsided = find_crossover(rows + [r for r in made if r["model"] == "vit"])
+    assert [c.code for c in lopsided.failed_checks] == ["cells_complete"]
 
 
 def test_failed_checks_get_the_runs_that_mend_them() -> None:
