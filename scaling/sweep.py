@@ -6,6 +6,7 @@ only the workers load it, and only if there is something to run.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -41,6 +42,12 @@ def worker_count(cells: Sequence[CellConfig]) -> int:
     return min(len(cells), asked or max(1, cores // max(cell.threads for cell in cells)))
 
 
+@functools.cache
+def _say_once(note: str) -> None:
+    """A command makes ready before it says what its cells cost and again before it runs them."""
+    print(f"note: {note}", file=sys.stderr)
+
+
 def make_ready(cells: Sequence[CellConfig]) -> None:
     """What must be there before the first worker starts.
 
@@ -56,7 +63,7 @@ def make_ready(cells: Sequence[CellConfig]) -> None:
     except DataError as error:
         raise ConfigError(str(error)) from error
     for note in notes:
-        print(f"note: {note}", file=sys.stderr)
+        _say_once(note)
     place = Path(cells[0].out) / cells[0].sweep
     try:
         with cell_lock(place):  # the sweep's own folder: only to see that files can be made and locked there
