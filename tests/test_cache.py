@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -174,6 +175,33 @@ def test_two_processes_that_want_one_entry_make_it_once(tmp_path: Path, paths: t
     said = [process.communicate(timeout=120)[0] for process in both]
     assert said == ["[0, 10, 20, 30, 40, 50]\n"] * 2
     assert len(log.read_text().splitlines()) == 6
+
+
+def test_helpers_end_with_a_parent_that_is_killed_and_the_next_process_makes_the_entry(
+    tmp_path: Path, paths: tuple
+) -> None:
+    """SIGKILL while four helpers decode: all are gone, the lock is free, and nothing half-made is taken for whole."""
+    log = tmp_path / "log"
+    code = _SLOW.format(tests=str(Path(__file__).parent), log=str(log), folder=str(tmp_path / "cache"), paths=paths)
+    code = code.replace("path + ", "str(os.getpid()) + ").replace("import sys, time", "import os, sys, time")
+    code = code.replace("0.05", "5").replace("pixels.decode = slow", "pixels.decode = slow; " + _MANY_HELPERS)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    parent = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL)
+    helpers: set[str] = set()
+    deadline = time.monotonic() + 60
+    while len(helpers) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+        helpers = set(log.read_text().split()) if log.exists() else set()
+    parent.kill()
+    parent.wait()
+    assert len(helpers) == 2
+    while any(Path(f"/proc/{pid}/cmdline").exists() for pid in helpers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in helpers if Path(f"/proc/{pid}/cmdline").exists()]
+    assert _reds(_open(tmp_path / "cache", paths)) == [0, 10, 20, 30, 40, 50]
+
+
+_MANY_HELPERS = "pixels._MANY, pixels._CHUNK, pixels.cores = 1, 3, lambda: 2"
 
 
 def test_without_locks_both_make_it_and_one_is_kept(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 import zlib
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -118,12 +120,27 @@ def decode_all(
     else:
         print(f"decoding {rows:,} images, once ({helpers} processes)", file=sys.stderr)
         try:
-            with ProcessPoolExecutor(helpers, mp_context=multiprocessing.get_context(_start_method())) as pool:
+            context = multiprocessing.get_context(_start_method())
+            with ProcessPoolExecutor(helpers, mp_context=context, initializer=_end_with_parent) as pool:
                 done = list(pool.map(_one_chunk, *zip(*chunks, strict=True)))
         except BrokenProcessPool as error:
             raise DataError("a process that decoded images was killed; is there too little memory?") from error
     unreadable = {row: reason for bad, _ in done for row, reason in bad.items()}
     return unreadable, RowFacts.joined([facts for _, facts in done])
+
+
+def _end_with_parent() -> None:
+    """A helper leaves Ctrl-C to its parent, and ends when that is killed: it would keep waiting, and hold the lock."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _start_method() -> str:
