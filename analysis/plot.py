@@ -101,10 +101,11 @@ def plot_curves(ax: Axes, crossover: Crossover, *, legend: bool = True) -> Axes:
 
 
 def gap_quantiles(crossover: Crossover, grid: np.ndarray) -> np.ndarray:
-    """(3, len(grid)): low end, median and high end of the ratio of the families' envelopes, ViT over CNN."""
-    vit, cnn = (crossover.families.envelope(crossover.families.models[f], grid) for f in ("vit", "cnn"))
+    """(3, len(grid)): low end, median and high end of the ratio of the families' errors, ViT over CNN."""
+    models = crossover.families.models
+    lead = crossover.families.lead(models["vit"], models["cnn"], grid)  # as the verdict has it
     tail = (1 - crossover.level) / 2
-    return np.quantile(np.exp(vit - cnn), [tail, 0.5, 1 - tail], axis=0)
+    return np.quantile(np.exp(lead.difference), [tail, 0.5, 1 - tail], axis=0)
 
 
 def plot_gap(ax: Axes, crossover: Crossover) -> Axes:

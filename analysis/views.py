@@ -33,8 +33,8 @@ def _other(crossover: Crossover, metric: str, axis: str) -> Crossover:
     if vit and cnn:
         low, high = common_range([families.curves[m] for m in vit], [families.curves[m] for m in cnn])
         grid = make_grid(low, high)
-        difference = families.envelope(vit, grid) - families.envelope(cnn, grid)
-        verdict = decide(grid, difference, low=low, high=high, level=crossover.level)
+        lead = families.lead(vit, cnn, grid)
+        verdict = decide(grid, lead.difference, low=low, high=high, level=crossover.level, never=lead.never)
         if crossover.audited and crossover.failed_checks:  # held back on one axis, held back on all
             verdict = replace(NO_VERDICT, fit_range=verdict.fit_range, crossings=verdict.crossings)
     selection = replace(crossover.selection, fitted=fitted)
