@@ -171,3 +171,18 @@ def test_two_classes_that_differ_in_spelling_only_are_refused(tmp_path: Path, li
         Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "both" / name / "1.png")
     with pytest.raises(DataError, match="different spellings"):
         listed(tmp_path / "both")
+
+
+def test_a_damaged_image_stops_the_command_in_one_line(
+    image_folder: Callable, command: Callable, tmp_path: Path
+) -> None:
+    """Names with quotes, commas, = and other scripts on the command line and in the message; nothing is started."""
+    root = image_folder({"": {"l'été = 1": 20, 'say "no", dog': 20}}, "my pics, all = 'best' 猫")
+    (root / "l'été = 1" / "007.png").write_bytes(b"torn")
+    word = "data.root='{}'".format(str(root).replace("'", "\\'"))
+    done = command("scaling.train", "model=resnet8", "data=folder", word, "data.train_size=20", "wandb=disabled")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "1 of 40 images" in done.stderr
+    assert "l'été = 1/007.png (not an image)" in done.stderr
+    assert not (tmp_path / "runs").exists()

@@ -68,6 +68,14 @@ def test_validation_is_apart_and_balanced() -> None:
     assert set(np.bincount(labels[val])) == {20}
 
 
+def test_what_is_taken_out_is_pinned() -> None:
+    """Validation and test sets stay what they are on every machine and Python."""
+    labels, keys = _pool([30, 30, 30])
+    told = [carve(labels, keys, share=0.2, num_classes=3, salt=salt)[1] for salt in ("validation", "test")]
+    digest = hashlib.sha256(",".join(map(str, np.concatenate(told))).encode()).hexdigest()
+    assert digest[:12] == "c9558f53fafd"
+
+
 def test_what_is_taken_out_holds_every_class() -> None:
     labels, keys = _pool([90, 2, 8])
     left, out = carve(labels, keys, share=0.02, num_classes=3, salt="test")
