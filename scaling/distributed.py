@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import signal
 import tempfile
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.parallel import DistributedDataParallel
 
 from scaling.config import CellConfig, ConfigError
@@ -55,7 +55,23 @@ class World:
                 module.__class__ = GlobalBatchNorm
             elif isinstance(module, nn.modules.batchnorm._BatchNorm) and not isinstance(module, GlobalBatchNorm):
                 raise ValueError(f"{name} is a {type(module).__name__}, which does not span processes; run it on one")
-        return DistributedDataParallel(model, broadcast_buffers=False)
+        return DistributedDataParallel(model)
+
+
+class _Total(torch.autograd.Function):
+    """The sum over all processes. Each process's loss depends on it, so its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, numbers: torch.Tensor) -> torch.Tensor:
+        total = numbers.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
 
 
 class GlobalBatchNorm(nn.BatchNorm2d):
@@ -65,9 +81,9 @@ class GlobalBatchNorm(nn.BatchNorm2d):
         if not self.training:
             return super().forward(x)
         size, values = dist.get_world_size(), x.float()
-        mean = all_reduce(values.mean(dim=(0, 2, 3))) / size
+        mean = _Total.apply(values.mean(dim=(0, 2, 3))) / size
         centred = values - mean[:, None, None]
-        var = all_reduce(centred.square().mean(dim=(0, 2, 3))) / size
+        var = _Total.apply(centred.square().mean(dim=(0, 2, 3))) / size
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.momentum is not None
@@ -105,7 +121,12 @@ def run_together(cell: CellConfig) -> tuple[str, bool]:
     if find_device(cell.device).type == "cuda":
         cell = dataclasses.replace(cell, device=f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
         torch.cuda.set_device(cell.device)
-    stop_request.install()
+    if rank == 0:
+        stop_request.install()
+    else:
+        signal.signal(
+            signal.SIGTERM, signal.SIG_IGN
+        )  # the first process ends the run between two steps, with a checkpoint
     dist.init_process_group("nccl" if cell.device.startswith("cuda") else "gloo")
     try:
         if rank == 0:

@@ -34,6 +34,7 @@ def test_two_processes_are_one_with_the_same_global_batch(make_cell: Callable, t
     done = _torchrun(tmp_path, *words, "out=together")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("1 cells finished (0 before)") == 1  # said once, by the first process
+    assert "Warning" not in done.stderr
     (folder,) = (tmp_path / "together" / "single").iterdir()
     two = read_record(folder / "record.json")
     assert (two.status, two.device, two.config_hash) == ("finished", "cpu x2", one.config_hash)
