@@ -187,14 +187,19 @@ class Tuner:
     def search(self, searches: Sequence[Search]) -> None:
         first = self.seeds[0]
         self.run([(search, value, first) for search in searches for value in search.grid()])
-        self._grow(searches, first)
+        self.grow(searches)
         self.run([(search, value, first) for search in searches for value in search.beside()])
         for _ in self.seeds[1:]:
             self.run([(search, *pair) for search in searches for pair in search.again(self.seeds, 3)])
-        self._grow(searches, first)
+        self.grow(searches)
+        self.even_out(searches)
+
+    def grow(self, searches: Sequence[Search]) -> None:
+        """Adds values outside while the best is at an edge."""
+        while asked := [(search, value, self.seeds[0]) for search in searches for value in search.beyond()]:
+            self.run(asked)
+
+    def even_out(self, searches: Sequence[Search]) -> None:
+        """More seeds for those that have had fewer trials than the others."""
         most = max(len(search.errors) for search in searches)
         self.run([(s, *pair) for s in searches for pair in s.again(self.seeds, most - len(s.errors))])
-
-    def _grow(self, searches: Sequence[Search], seed: int) -> None:
-        while asked := [(search, value, seed) for search in searches for value in search.beyond()]:
-            self.run(asked)

@@ -68,6 +68,8 @@ def _find(tuner: Tuner) -> list[Found]:
             factor = tuner.tuning.factor
             asked += [(search, tidy(v), tuner.seeds[0]) for v in (value / factor, value, value * factor)]
         tuner.run(asked)
+        tuner.grow(held)
+        tuner.even_out(held)
         found = [_check_held(tuner, one, search) for one, search in zip(found, held, strict=True)]
     return found
 

@@ -18,14 +18,14 @@ SMALL = [
     "wandb=disabled", "model=resnet8_w8",
 ]  # fmt: skip
 NEEDS = {"joblib": "hydra_joblib_launcher", "submitit_local": "hydra_submitit_launcher", "ray": "hydra_ray_launcher"}
-SLOW = {"basic", "ray"}  # ray starts a cluster: half a minute
+DEFAULT = {"joblib", "submitit_local"}  # the default run takes those without tests elsewhere that start quickly
 
 
 def _launcher(name: str) -> object:
     needed = NEEDS.get(name)
     missing = needed is not None and importlib.util.find_spec(f"hydra_plugins.{needed}") is None
     marks = [pytest.mark.skipif(missing, reason=f"hydra/launcher={name} is not installed")]
-    return pytest.param(name, marks=marks + [pytest.mark.slow] * (name in SLOW), id=name)
+    return pytest.param(name, marks=marks + [pytest.mark.slow] * (name not in DEFAULT), id=name)
 
 
 LAUNCHERS = [_launcher(name) for name in ("pool", "basic", "joblib", "submitit_local", "ray")]
@@ -36,7 +36,7 @@ def _words(name: str) -> list[str]:
         "pool": ["workers=2"], "basic": ["hydra/launcher=basic"],
         "joblib": ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
         "submitit_local": ["hydra/launcher=submitit_local", "workers=2"],
-        "ray": ["hydra/launcher=ray", "hydra.launcher.ray.init.num_cpus=2"],
+        "ray": ["hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2"],
     }[name]  # fmt: skip
 
 
