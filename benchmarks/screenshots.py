@@ -25,7 +25,7 @@ LIMIT = 200_000  # bytes of a picture that is kept with the docs
 
 def _open(page: Path) -> Any:
     options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"):
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"):
         options.add_argument(argument)
     options.binary_location = shutil.which("chromium") or shutil.which("google-chrome") or ""
     browser = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))

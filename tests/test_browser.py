@@ -57,7 +57,13 @@ def table() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     options = webdriver.ChromeOptions()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1100,900"):
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--window-size=1100,900",
+    ):
         options.add_argument(argument)
     options.binary_location = CHROMIUM
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
@@ -76,7 +82,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def wait(browser: Any, script: str, *values: Any) -> Any:
     """What the script returns as soon as that is true."""
-    for _ in range(600):
+    for _ in range(2400):  # two minutes: CI machines are busy
         if found := browser.execute_script(script, *values):
             return found
         time.sleep(0.05)
