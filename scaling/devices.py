@@ -22,8 +22,8 @@ class Choices:
     eval_batch: int  # images at once in evaluation
 
 
-# Compiling is in no row: it takes longer than most cells of a sweep do. CUDA: as measured in earlier sweeps in eager
-# mode; CUDA graphs are not built in.
+# Compiling is in no row: it takes longer than most cells of a sweep do; CUDA graphs are not built in. The CPU's row was
+# measured; the other two are what is commonly found best there.
 TABLE = {
     # A CPU's cache holds the activations of about a hundred small images; a thousand at once are half as fast.
     "cpu": Choices(precision="fp32", channels_last=True, plain_attention=("bf16",), fused_optimizer=True,

@@ -80,9 +80,10 @@ def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimiz
     decayed = [p for name, p in model.named_parameters() if p.ndim >= 2 and name not in _NOT_DECAYED]
     rest = [p for name, p in model.named_parameters() if p.ndim < 2 or name in _NOT_DECAYED]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    fused = TABLE[next(model.parameters()).device.type].fused_optimizer
     if config.name == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=True)
-    return torch.optim.SGD(groups, lr=config.lr, momentum=config.beta1, nesterov=True, fused=True)
+        return torch.optim.AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=fused)
+    return torch.optim.SGD(groups, lr=config.lr, momentum=config.beta1, nesterov=True, fused=fused)
 
 
 def train(
