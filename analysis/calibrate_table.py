@@ -34,7 +34,8 @@ def covers(interval: list[float | None] | None, truth: float) -> bool:
     return (low or 0.0) <= truth <= (math.inf if high is None else high)
 
 
-def _share(successes: int, trials: int) -> str:
+def share(successes: int, trials: int) -> str:
+    """A share with its binomial 95% interval."""
     low, high = binomial_interval(successes, trials)
     return f"{successes / trials:.3f} ({low:.3f}-{high:.3f})"
 
@@ -70,12 +71,21 @@ def _coverage(cells: list[Cell], rows: Mapping[str, list[dict[str, Any]]]) -> li
     for cell in cells:
         s = summarise(cell, rows[cell.name])
         n, kind = s["draws"], "well" if cell.truth in WELL else "misspecified"
-        short = binomial_interval(s["covered"], n)[0] < TARGET[kind] and s["covered"] / n < TARGET[kind]
+        short = binomial_interval(s["covered"], n)[1] < TARGET[kind]
         shares = [f"{s[k] / n:.2f}" for k in ("open_below", "open_above", "missing", "found", "wrong")]
         width = f"{s['width']:.2f}" if math.isfinite(s["width"]) else "open"
-        cellnames = f"{cell.truth} | {cell.place} | {cell.noise:g}"
         note = "short" if short else ""
-        columns = [cellnames, str(n), _share(s["covered"], n), width, *shares, f"{s['bias']:+.2f}", note]
+        columns = [
+            cell.truth,
+            cell.place,
+            f"{cell.noise:g}",
+            str(n),
+            share(s["covered"], n),
+            width,
+            *shares,
+            f"{s['bias']:+.2f}",
+            note,
+        ]
         lines.append(f"| {' | '.join(columns)} |")
     return lines
 
@@ -90,9 +100,9 @@ def _false(cells: list[Cell], rows: Mapping[str, list[dict[str, Any]]]) -> list[
         claimed = sum(r["verdict"] in CLAIMS for r in mine)
         ahead = sum(r["verdict"] == "cnn_ahead" for r in mine) / len(mine)
         p = float(np.median([r["p_crossing"] for r in mine]))
-        note = "short" if claimed / len(mine) > FALSE else ""
-        share = _share(claimed, len(mine))
-        lines.append(f"| {cell.truth} | {cell.noise:g} | {len(mine)} | {share} | {ahead:.2f} | {p:.2f} | {note} |")
+        note = "short" if binomial_interval(claimed, len(mine))[0] > FALSE else ""
+        claims = share(claimed, len(mine))
+        lines.append(f"| {cell.truth} | {cell.noise:g} | {len(mine)} | {claims} | {ahead:.2f} | {p:.2f} | {note} |")
     return lines
 
 

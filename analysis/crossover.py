@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
 from analysis.arguments import TableArguments
 from analysis.audit import Check
 from analysis.audit import audit as run_audit
-from analysis.crossings import NO_VERDICT, Verdict, decide, make_grid
+from analysis.crossings import HORIZON, NO_VERDICT, Verdict, decide, make_grid
 from analysis.envelope import Families, fit_families
 from analysis.power_law import Curve
 from analysis.results import check, load, split_questions
 from analysis.selection import Selection, select
+
+Array = NDArray[np.float64]
 
 MIXED = ("device", "precision", "threads", "torch_version", "git_commit")
 
@@ -51,6 +56,25 @@ class Crossover:
     @property
     def failed_checks(self) -> tuple[Check, ...]:
         return tuple(c for c in self.checks if c.status == "failed")
+
+    def p_vit_better(self, n: ArrayLike) -> Array:
+        """Array like n: P(the ViTs' envelope lies below the CNNs' at n); NaN where a family has no curve."""
+        models, at = self.families.models, np.ravel(np.asarray(n, dtype=float))
+        if not models["vit"] or not models["cnn"]:
+            return np.full(np.shape(n), np.nan)
+        ahead = (self.families.lead(models["vit"], models["cnn"], at).difference < 0).mean(axis=0)
+        return np.asarray(ahead).reshape(np.shape(n))
+
+    @property
+    def share_beyond(self) -> float | None:
+        """The share of the interval, in ln n, that lies beyond the measured sizes; None without an interval."""
+        verdict = self.verdict
+        if verdict.interval is None or verdict.fit_range is None:
+            return None
+        low, high = verdict.interval
+        start, measured = math.log(low or verdict.fit_range[0]), math.log(verdict.fit_range[1])
+        end = math.log(HORIZON * verdict.fit_range[1] if high is None else high)
+        return 1.0 if start >= measured else max(0.0, (end - measured) / (end - start)) if end > start else 0.0
 
     def to_dict(self) -> dict[str, Any]:
         return {

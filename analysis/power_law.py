@@ -89,6 +89,34 @@ def scale_of(points: Points, chance: float | None) -> Scale:
     )
 
 
+def _shapes(points: Points) -> list[dict[str, str]]:
+    """A plateau that the curve falls from, or a corner: local slopes that steepen by far more than noise allows."""
+    x, z = np.log(points.sizes), points.log_error
+    if len(x) < 5:
+        return []
+    slope, spread = [], []
+    for i in range(len(x) - 2):  # over three neighbours each
+        part, weight = x[i : i + 3], 1 / points.variance[i : i + 3]
+        centre = part - (weight * part).sum() / weight.sum()
+        squares = (weight * centre**2).sum()
+        slope.append(-(weight * centre * z[i : i + 3]).sum() / squares)
+        spread.append(1 / np.sqrt(squares))
+    steep, sd = np.array(slope), np.array(spread)
+    found = []
+    for i in range(len(steep) - 1):
+        later = steep[i + 1 :]
+        j = i + 1 + int(np.argmax(later))
+        change = (steep[j] - steep[i]) / np.hypot(sd[i], sd[j])
+        if change > 4 and steep[j] > 2 * max(steep[i], 0.05):
+            flat = steep[i] < 0.25 * steep[j]
+            at, what = points.sizes[i + 1], "hardly falls near" if flat else "falls twice as fast after"
+            code = "plateau" if flat else "broken"
+            text = f"the error {what} {at:,.0f}: no power law; what comes after the data is less certain"
+            found.append({"code": code, "message": text})
+            break
+    return found
+
+
 def _warnings(points: Points, lack_of_fit: float | None) -> list[dict[str, str]]:
     found = []
     if len(points.sizes) < 5:
@@ -99,6 +127,7 @@ def _warnings(points: Points, lack_of_fit: float | None) -> list[dict[str, str]]
     if (rise > 3).any():
         at = points.sizes[1:][rise > 3]
         found.append({"code": "not_monotone", "message": f"the error rises at {', '.join(f'{n:,.0f}' for n in at)}"})
+    found += _shapes(points)
     if lack_of_fit is not None and lack_of_fit < 0.01:
         found.append(
             {"code": "lack_of_fit", "message": f"the best form does not fit the points (p = {lack_of_fit:.2g})"}

@@ -3,17 +3,22 @@
 - Rows that did not finish are never fitted.
 - Rows of another `budget_factor` never share a curve: factor 1 is fitted (else the most common one); the others are
   evidence for the audit.
-- Per model and size the learning rate with the lowest mean `val_error` over its seeds is fitted, as the contract says,
-  even where it has fewer seeds than the recipe's; ties go to the lower rate. Never on `test_error`.
+- Per model and size the learning rate with the lowest mean `val_error` over its seeds is fitted; ties go to the lower
+  rate. A rate with fewer seeds than another has to beat it by more than noise: the lowest of several single runs is low
+  by luck, too. Never on `test_error`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from analysis.arguments import InputError
+
+SPREAD = 0.05  # between seeds, relative to the error
+NOISE = 2.0  # standard deviations
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,23 @@ def _choose(rows: pd.DataFrame, model: str, size: float) -> Choice:
             )
         return Choice(model, size, tried[0], tried, ())
     means = rows.groupby("lr")["val_error"].mean()
-    return Choice(model, size, tried[int(means.to_numpy().argmin())], tried, tuple(float(v) for v in means))
+    return Choice(model, size, _best(rows, means), tried, tuple(float(v) for v in means))
+
+
+def _best(rows: pd.DataFrame, means: pd.Series) -> float:
+    """The lowest mean among the rates with the most runs, or one with fewer runs that is lower by more than noise."""
+    runs = rows.groupby("lr").size()
+    known = "val_examples" in rows.columns and rows["val_examples"].notna().all()
+    images = float(rows["val_examples"].mean()) if known else np.inf
+    most = means[runs == runs.max()]
+    best = float(most.idxmin())
+    for lr, mean in means.items():
+        one_run = mean * (1 - mean) / images + (SPREAD * mean) ** 2  # variance: the images drawn, and the seed
+        noise = NOISE * np.sqrt(one_run * (1 / runs[lr] + 1 / runs[best]))
+        margin = noise if runs[lr] < runs[best] else 0.0
+        if mean < means[best] - margin:
+            best = float(lr)
+    return best
 
 
 def select(table: pd.DataFrame, *, axis: str = "train_size") -> Selection:

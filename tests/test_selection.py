@@ -42,6 +42,15 @@ def test_the_learning_rate_with_the_lowest_mean_validation_error_is_fitted() -> 
     assert len(got.left_out) == 3
 
 
+def test_a_single_seed_does_not_win_by_noise() -> None:
+    two = [{"lr": 1e-3, "seed": s, "val_error": 0.20, "val_examples": 400} for s in (0, 1)]
+    lucky = {"lr": 3e-3, "val_error": 0.17, "val_examples": 400}  # 0.03 lower; its standard error is 0.026
+    better = {"lr": 9e-3, "val_error": 0.10, "val_examples": 400}
+    assert select(table(*two, lucky)).choices[0].lr == 1e-3
+    assert select(table(*two, lucky, better)).choices[0].lr == 9e-3
+    assert select(table(*two[:1], lucky)).choices[0].lr == 3e-3  # one seed each: the lower one
+
+
 def test_each_model_and_size_has_its_own_rate() -> None:
     rows = table(
         {"train_size": 100, "lr": 1e-3, "val_error": 0.2},

@@ -1,0 +1,126 @@
+"""Public curves in, Markdown tables out: extrapolation, real crossings, the Chinchilla runs, and speed.
+
+Nothing is chosen by looking at the points that are reported: the settings of the first table come from the other data
+sets, and the defaults from those and from simulation.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis.arguments import InputError
+from analysis.benchmark_chinchilla import chinchilla_tables
+from analysis.benchmark_speed import speed_tables
+from analysis.benchmark_vision import (
+    CANDIDATES,
+    DEFAULT,
+    extrapolate,
+    images,
+    judge_crossings,
+    judge_winners,
+    leave_one_out,
+    load_crossings,
+    load_curves,
+)
+from analysis.calibrate_table import share
+from analysis.options import among, run_command
+
+PARTS = ("curves", "crossings", "winners", "chinchilla", "speed")
+USAGE = f"""python -m analysis.benchmark [key=value ...]
+
+  parts=A,B     of {", ".join(PARTS)} (all)
+  data=DIR      the folder that holds curves/vision-benchmark.csv, curves/vision-crossings.csv and
+                curves/chinchilla-runs.csv; by default the environment's SCALING_SHARED_DATA
+  draws=1000    bootstrap replicates of the Chinchilla fit, and of the methods timed
+  seed=0        of the replicates"""
+DEFAULTS: dict[str, Any] = {"parts": PARTS, "data": "", "draws": 1000, "seed": 0}
+
+
+def _curves(folder: Path, options: dict[str, Any]) -> list[str]:
+    curves = load_curves(folder)
+    errors = {name: extrapolate(curves, s, seed=options["seed"]) for name, s in CANDIDATES.items()}
+    tasks = sorted(set(curves.Task))
+    lines = [
+        "Fit on `Training` = 1, root mean square log error on `Training` = 0.",
+        "",
+        "| settings | curves | mean | median | worst |",
+        "|---|---|---|---|---|",
+    ]
+    out, chosen = leave_one_out(errors, {t: t for t in tasks})
+    rows = {f"chosen on the five other data sets ({', '.join(sorted(set(chosen.values())))})": out}
+    out, chosen = leave_one_out(errors, {t: images(t) for t in tasks})
+    text = ", ".join(f"{g}: {c}" for g, c in chosen.items())
+    rows |= {f"chosen on the other images ({text})": out, f"default ({DEFAULT})": errors[DEFAULT]}
+    rows |= {name: e for name, e in errors.items() if name != DEFAULT}
+    for name, e in rows.items():
+        lines.append(f"| {name} | {len(e)} | {e.mean():.4f} | {e.median():.4f} | {e.max():.4f} |")
+    return lines
+
+
+def _crossings(folder: Path, options: dict[str, Any]) -> list[str]:
+    curves, pairs = load_curves(folder), load_crossings(folder)
+    lines = [
+        "Both curves cut at crossing / k, `audit=off`.",
+        "",
+        "| k | pairs | found (95%) | median abs log10 error | within 2x | verdicts of the others |",
+        "|---|---|---|---|---|---|",
+    ]
+    for k in ("1.5", "2.0", "4.0"):
+        got = judge_crossings(curves, pairs, k, seed=options["seed"])
+        off = got.off.dropna().abs()
+        others = got[got.off.isna()].verdict.value_counts().to_dict()
+        text = ", ".join(f"{n} {v}" for v, n in others.items())
+        near = int((off <= np.log10(2)).sum())
+        found, middle = share(len(off), len(got)), off.median() if len(off) else np.nan
+        lines.append(f"| {float(k):g} | {len(got)} | {len(off)}: {found} | {middle:.3f} | {near} | {text} |")
+    return lines
+
+
+def _winners(folder: Path, options: dict[str, Any]) -> list[str]:
+    got = judge_winners(load_curves(folder), seed=options["seed"])
+    decided = got[got.gap.abs() > 0.005]
+    right = (decided.p_vit > 0.5) == (decided.gap < 0)
+    sure = (decided.p_vit - 0.5).abs() >= 0.4
+    claimed, wrong = int(got.claimed.sum()), int((got.claimed & ~got.crosses).sum())
+    named = share(int(right.sum()), len(right))
+    sure_right, never = share(int(right[sure].sum()), int(sure.sum())), share(wrong, len(got))
+    return [
+        "All pairs of models of a task, cut at a quarter of their common range.",
+        "",
+        "| what | of | share (95%) |",
+        "|---|---|---|",
+        f"| winner at the end named, P > .5 | {len(right)} pairs not level there | {named} |",
+        f"| winner at the end named, P >= .9 | {int(sure.sum())} of these | {sure_right} |",
+        f"| crossings claimed before the end that do not come | all {len(got)} pairs | {never} |",
+        f"| the same | {claimed} claimed | {share(wrong, claimed) if claimed else 'none'} |",
+    ]
+
+
+def main(options: dict[str, Any]) -> int:
+    parts = among("parts", options["parts"], PARTS)
+    given = options["data"] or os.environ.get("SCALING_SHARED_DATA", "")
+    folder = Path(given) / "curves"
+    needs = [p for p in parts if p != "speed"]
+    if needs and not (given and folder.is_dir()):
+        where = f"{folder}: no such folder" if given else "data= is missing"
+        raise InputError(f"{where}; data=DIR (or SCALING_SHARED_DATA) names the folder that holds curves/")
+    tables: dict[str, Callable[[Path, dict[str, Any]], list[str]]] = {
+        "curves": _curves,
+        "crossings": _crossings,
+        "winners": _winners,
+        "chinchilla": chinchilla_tables,
+        "speed": speed_tables,
+    }
+    for part in parts:
+        print("\n".join([f"## {part}", "", *tables[part](folder, options), ""]), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(USAGE, DEFAULTS, main, sys.argv[1:]))
