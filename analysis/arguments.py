@@ -22,7 +22,9 @@ TABLE_KEYS = """  results=PATH         records, CSV, Parquet or JSONL file, wand
   axis=train_size      the column to compare over; or seen_examples, train_flops
   level=0.9            of the intervals
   audit=on             off: the verdict as the curves alone have it
-  seed=0               of the replicates"""
+  seed=0               of the replicates
+  bracket=LABEL:9e6-90e6   a published bracket to show beside the estimate: the ViT is worse at the first number of
+                       images and better from the second on; several as [A,B]"""
 
 CONVERTED = ("accuracy", "accuracy_percent", "error_percent")
 
@@ -45,6 +47,7 @@ class TableArguments:
     level: float = 0.9
     audit: bool = True
     seed: int = 0
+    brackets: tuple[str, ...] = ()
 
 
 def _unquote(text: str) -> str:
@@ -111,6 +114,8 @@ def parse_table(values: dict[str, str]) -> TableArguments:
         if word not in ("on", "off", "true", "false"):
             raise InputError(f"audit={word} is neither on nor off")
         options["audit"] = word in ("on", "true")
+    if "bracket" in values:
+        options["brackets"] = split_list(values.pop("bracket"))
     columns, families, filters = {}, {}, {}
     for key in list(values):
         prefix, _, name = key.partition(".")
@@ -150,7 +155,7 @@ def run_command(
         own = {key: values.pop(key) for key in own_keys if key in values}
         table = parse_table(values)
         if values:
-            known = "results, columns.*, family.vit, family.cnn, filters.*, metric, axis, level, audit, seed"
+            known = "results, columns.*, family.vit, family.cnn, filters.*, metric, axis, level, audit, seed, bracket"
             raise InputError(f"unknown key {next(iter(values))}; known are {', '.join([known, *own_keys])}")
         return main(table, own)
     except (InputError, OSError) as error:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from analysis.arguments import TableArguments
 from analysis.audit import Check
 from analysis.audit import audit as run_audit
+from analysis.brackets import describe, parse_bracket
 from analysis.crossings import HORIZON, NO_VERDICT, Verdict, decide, make_grid
 from analysis.envelope import Families, fit_families
 from analysis.power_law import Curve
@@ -202,8 +203,10 @@ def find_crossovers(arguments: TableArguments) -> list[Crossover]:
     Raises:
         InputError: the results cannot be used.
     """
-    return [
-        answer(
+    brackets = [parse_bracket(text) for text in arguments.brackets]
+    found = []
+    for key, rows in split_questions(load(arguments)):
+        got = answer(
             key,
             rows,
             level=arguments.level,
@@ -212,5 +215,6 @@ def find_crossovers(arguments: TableArguments) -> list[Crossover]:
             audit=arguments.audit,
             seed=arguments.seed,
         )
-        for key, rows in split_questions(load(arguments))
-    ]
+        shown = tuple({"code": "bracket", "message": describe(got, b)} for b in brackets)
+        found.append(dataclasses.replace(got, warnings=got.warnings + shown))
+    return found

@@ -105,8 +105,12 @@ def _polish(theta: Array, data: _Data) -> tuple[Array, float]:
 
     found = minimize(scaled, theta, jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 3000})
     # Corners of the loss stop a gradient method a little early: finish without one.
-    options: Any = {"xatol": 1e-10, "fatol": 1e-9}
-    found = minimize(lambda x: scaled(x)[0], found.x, method="Nelder-Mead", options=options)
+
+    def plain(x: Any) -> float:
+        return scaled(x)[0]
+
+    end: Any = found.x
+    found = minimize(plain, end, method="Nelder-Mead", options={"xatol": 1e-10, "fatol": 1e-9})
     return found.x, float(found.fun)
 
 

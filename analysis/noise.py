@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 TAU_PRIOR = 0.02  # 2% between seeds; small image models show 2% to 5%
 TAU_PRIOR_DOF = 2.0  # worth two degrees of freedom
 ZERO_FLOOR = 5e-5  # stands for an error of zero where the test set's size is unknown: half an image in 10,000
-STRAY = 8.0  # and usual residuals off its neighbours' line that make a point one
+STRAY = 5.0  # times the others' largest distance from their neighbours' line make a point of one run stray
 TAIL = 3.0  # degrees of freedom of Student's t where there are outliers
 
 
@@ -74,17 +74,18 @@ def summarise(
     mean = np.bincount(index, log_error) / runs
     noise = np.bincount(index, binomial) / runs
     dof, outliers, robust = float((runs - 1).sum()), 0, None
+    stray = _stray_points(np.log(sizes), mean) if (runs == 1).all() else np.zeros_like(mean)
     if dof > 0:
         excess = float(((log_error - mean[index]) ** 2).sum() - ((runs - 1) * noise).sum()) / dof
         robust = _robust_means(log_error, index, runs, binomial)
         if robust is not None:
             mean, excess, outliers = robust
     else:
-        excess, dof = _roughness(np.log(sizes), mean, noise)
+        fair = stray == 0
+        excess, dof = _roughness(np.log(sizes[fair]), mean[fair], noise[fair])
     known = dof + TAU_PRIOR_DOF
     tau2 = (dof * max(excess, 0.0) + TAU_PRIOR_DOF * TAU_PRIOR**2) / known
     variance = (noise + tau2) / runs * (1 if robust is None else (TAIL + 3) / (TAIL + 1))
-    stray = _stray_points(np.log(sizes), mean, variance)
     outliers += int(np.count_nonzero(stray))
     return Points(sizes, mean, variance + stray**2, runs, float(np.sqrt(tau2)), known, zeros, outliers)
 
@@ -120,18 +121,24 @@ def _robust_means(
     return mean, tau2, int(outliers.sum())
 
 
-def _stray_points(x: Array, mean: Array, variance: Array) -> Array:
-    """(k,) how far points lie off the line through their neighbours where that is absurdly far, 0 elsewhere.
+def _off_line(x: Array, mean: Array) -> Array:
+    """(k - 2,) how far each inner point lies off the line through its two neighbours."""
+    left = (x[2:] - x[1:-1]) / (x[2:] - x[:-2])
+    return np.asarray(mean[1:-1] - left * mean[:-2] - (1 - left) * mean[2:])
+
+
+def _stray_points(x: Array, mean: Array) -> Array:
+    """(k,) how far a point lies off the line through its neighbours, if absurdly far by what the others show; else 0.
 
     That is a size whose only run diverged or was misread, and not a bend: its neighbours agree with each other.
     """
     off = np.zeros_like(mean)
-    if len(x) < 5:
+    if len(x) < 6:
         return off
-    left = (x[2:] - x[1:-1]) / (x[2:] - x[:-2])
-    residual = mean[1:-1] - left * mean[:-2] - (1 - left) * mean[2:]
-    usual = max(1.4826 * float(np.median(np.abs(residual))), float(np.sqrt(2 * np.median(variance))))
+    residual = _off_line(x, mean)
     worst = int(np.argmax(np.abs(residual)))
+    kept = np.arange(len(x)) != worst + 1
+    usual = float(np.abs(_off_line(x[kept], mean[kept])).max())
     if abs(residual[worst]) > max(STRAY * usual, 0.25):
         off[worst + 1] = residual[worst]
     return off
@@ -145,6 +152,6 @@ def _roughness(x: Array, mean: Array, noise: Array) -> tuple[float, float]:
     if len(x) < 4:
         return 0.0, 0.0
     left = (x[2:] - x[1:-1]) / (x[2:] - x[:-2])
-    residual = mean[1:-1] - left * mean[:-2] - (1 - left) * mean[2:]
+    residual = _off_line(x, mean)
     scale = 1 + left**2 + (1 - left) ** 2
     return float((residual**2 / scale).mean() - noise.mean()), (len(x) - 2) / 2

@@ -70,13 +70,13 @@ def _best(rows: pd.DataFrame, means: pd.Series) -> float:
     known = "val_examples" in rows.columns and rows["val_examples"].notna().all()
     images = float(rows["val_examples"].mean()) if known else np.inf
     most = means[runs == runs.max()]
-    best = float(most.idxmin())
-    for lr, mean in means.items():
+    best: float = most.index[int(most.to_numpy().argmin())]
+    for lr, mean in zip(sorted(set(rows["lr"])), means.to_numpy(), strict=True):
         one_run = mean * (1 - mean) / images + (SPREAD * mean) ** 2  # variance: the images drawn, and the seed
         noise = NOISE * np.sqrt(one_run * (1 / runs[lr] + 1 / runs[best]))
         margin = noise if runs[lr] < runs[best] else 0.0
         if mean < means[best] - margin:
-            best = float(lr)
+            best = lr
     return best
 
 

@@ -56,3 +56,27 @@ def test_single_runs_show_their_noise_by_roughness() -> None:
     size = np.geomspace(1e3, 1e6, 200)
     error = 3 * size**-0.3 * np.exp(0.08 * rng.standard_normal(200))
     assert summarise(size, error).tau == pytest.approx(0.08, rel=0.2)
+
+
+def test_a_diverged_run_counts_less() -> None:
+    size = np.repeat(500 * 2.0 ** np.arange(8), 3)
+    clean = 5 * size**-0.4 * np.exp(0.03 * np.random.default_rng(4).standard_normal(size.size))
+    error = clean.copy()
+    error[-1] = 0.9
+    before, after = summarise(size, clean), summarise(size, error)
+    assert before.outliers == 0
+    assert after.outliers == 1
+    assert abs(after.log_error[-1] - before.log_error[-1]) < 0.1  # the plain mean moves by 0.6
+    assert after.tau < 0.1
+
+
+def test_a_stray_single_run_gets_no_weight_but_a_bend_keeps_its_own() -> None:
+    size = 500 * 2.0 ** np.arange(8)
+    error = 5 * size**-0.4
+    stray = error.copy()
+    stray[3] *= 3
+    got = summarise(size, stray)
+    assert got.outliers == 1
+    assert got.variance[3] > 0.5
+    bent = summarise(size, np.where(size < 4000, error, error * (4000 / size) ** 0.5))
+    assert bent.outliers == 0

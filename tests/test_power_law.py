@@ -127,3 +127,14 @@ def test_extreme_but_legal_input() -> None:
     for errors in ([0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [0.1, 0.2, 0.3], [0.9, 0.9, 0.0]):
         curve = fit_curve([10, 100, 1000], errors, test_examples=100, num_classes=2)
         assert np.isfinite(curve.interval([10, 1e4])).all()
+
+
+def test_plateaus_and_corners_are_said() -> None:
+    n = np.repeat(500 * 2.0 ** np.arange(8), 3)
+    rng = np.random.default_rng(8)
+    noise = np.exp(0.02 * rng.standard_normal(len(n)))
+    flat = np.where(n < 4000, 0.5, 0.5 * (n / 4000) ** -0.6)
+    corner = np.where(n < 4000, 0.5 * (n / 4000) ** -0.3, 0.5 * (n / 4000) ** -0.8)
+    assert "plateau" in codes(fit_curve(n, flat * noise))
+    assert "broken" in codes(fit_curve(n, corner * noise))
+    assert not {"plateau", "broken"} & codes(fit_curve(n, 5 * n**-0.4 * noise))

@@ -1,0 +1,104 @@
+"""The calibration: truths cross where they say, the count is right, and an interrupted run goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from analysis.calibrate import DEFAULTS, USAGE, judge, main, make_cells
+from analysis.calibrate_table import binomial_interval, covers, summarise
+from analysis.calibrate_truths import NEVER, PLACES, TRUTHS, Cell, curves, simulate
+from analysis.options import run_command
+
+GRID = np.geomspace(500, 6.4e6, 4000)
+
+
+@pytest.mark.parametrize("truth", TRUTHS)
+def test_truths_cross_once_where_they_say_or_never(truth: str) -> None:
+    for place in ("never",) if truth in NEVER else PLACES:
+        vit, cnn = curves(truth, place)
+        ahead = vit(GRID) > cnn(GRID)
+        crossings = np.flatnonzero(ahead[1:] != ahead[:-1])
+        assert ahead[0]  # the CNN is ahead at the smallest size
+        if truth in NEVER:
+            assert not len(crossings)
+        else:
+            assert GRID[crossings] == pytest.approx([PLACES[place]], rel=0.01)
+        assert ((vit(GRID) > 0) & (vit(GRID) < 1) & (cnn(GRID) > 0) & (cnn(GRID) < 1)).all()
+
+
+def test_simulated_errors_scatter_as_asked() -> None:
+    """Spread between seeds plus binomial noise; a sweep is the same whenever it is drawn."""
+    cell = Cell("power_floor", "inside", 0.05, "8x3")
+    tables = [simulate(cell, seed=3, draw=d) for d in range(60)]
+    assert tables[7].equals(simulate(cell, seed=3, draw=7))
+    assert not tables[7].equals(simulate(cell, seed=4, draw=7))
+    vit, _ = curves("power_floor", "inside")
+    rows = [t[(t.family == "vit") & (t.train_size == 64_000)].test_error for t in tables]
+    y = float(vit(np.array([64_000.0]))[0])
+    expected = np.sqrt(0.05**2 + (1 - y) / (10_000 * y))
+    assert np.log(np.concatenate(rows)).std() == pytest.approx(expected, rel=0.15)
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 8), (350, 400), (8, 8)])
+def test_binomial_intervals_are_clopper_and_pearsons(k: int, n: int) -> None:
+    want = binomtest(k, n).proportion_ci(0.95, method="exact")
+    assert binomial_interval(k, n) == pytest.approx((want.low, want.high))
+
+
+def test_open_ends_cover_and_missing_intervals_do_not() -> None:
+    assert covers([5_000.0, None], 8_000)
+    assert covers([None, 9_000.0], 8_000)
+    assert not covers([9_000.0, None], 8_000)
+    assert not covers(None, 8_000)
+    cell = Cell("power_floor", "inside", 0.02, "8x3")
+    base = {"verdict": "observed", "direction": "vit_overtakes", "size": 8_800.0}
+    rows = [base | {"interval": i} for i in ([4e3, 16e3], [4e3, None], None, [9e3, 16e3])]
+    got = summarise(cell, rows)
+    assert (got["covered"], got["missing"], got["open_above"], got["found"]) == (2, 1, 1, 4)
+    assert got["bias"] == pytest.approx(np.log10(1.1))
+
+
+def test_it_goes_on_where_it_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "c.jsonl"
+    options = DEFAULTS | {"truths": ("parallel",), "noise": ("0.02",), "draws": 2, "workers": 1, "out": str(path)}
+    assert main(options) == 0
+    assert "| parallel | 0.02 | 2 |" in capsys.readouterr().out
+    lines = path.read_text().split()
+    path.write_text(path.read_text() + '{"cell": "par')  # killed while it wrote
+    assert main(options | {"draws": 3}) == 0
+    assert "| parallel | 0.02 | 3 |" in capsys.readouterr().out
+    rows = [r for r in path.read_text().splitlines() if r.startswith("{") and r.endswith("}")]
+    assert len(rows) == 3
+    assert len(lines) < len(path.read_text().split())
+    assert json.loads(rows[0])["draw"] == 0
+
+
+def test_a_small_calibration() -> None:
+    """12 sweeps a cell. P(binomial(12, .9) < 8) = .004, P(binomial(12, .05) > 2) = .02."""
+    inside = Cell("saturating_blind", "inside", 0.05, "8x3")
+    rows = [judge((inside, 0, d)) for d in range(12)]
+    assert sum(covers(r["interval"], 8_000) for r in rows) >= 8
+    never = [judge((Cell("approach", "never", 0.05, "8x3"), 0, d)) for d in range(12)]
+    assert sum(r["verdict"] in ("observed", "extrapolated", "multiple") for r in never) <= 2
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("truths=linear", "truths=linear: known are power"),
+        ("noise=loud", "not a number"),
+        ("draws=many", "not a whole number"),
+        ("sweeps=3", "is none of truths="),
+        ("noise=3", "between 0 and 1"),
+    ],
+)
+def test_bad_input_is_one_line(argument: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(USAGE, DEFAULTS, lambda o: len(make_cells(o)), [argument]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
