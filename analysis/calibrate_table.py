@@ -90,6 +90,19 @@ def _coverage(cells: list[Cell], rows: Mapping[str, list[dict[str, Any]]]) -> li
     return lines
 
 
+def _pooled(cells: list[Cell], rows: Mapping[str, list[dict[str, Any]]]) -> list[str]:
+    """All truths of a kind together: what few draws per cell can tell."""
+    lines = ["| truths | crossing | noise | sweeps | coverage (95%) | found (95%) |", "|---|---|---|---|---|---|"]
+    keys = dict.fromkeys((c.truth in WELL, c.place, c.noise) for c in cells)
+    for well, place, noise in keys:
+        own = [c for c in cells if (c.truth in WELL, c.place, c.noise) == (well, place, noise)]
+        all_of = [summarise(c, rows[c.name]) for c in own]
+        n, covered, found = (sum(s[k] for s in all_of) for k in ("draws", "covered", "found"))
+        kind = "well" if well else "misspecified"
+        lines.append(f"| {kind} | {place} | {noise:g} | {n} | {share(covered, n)} | {share(found, n)} |")
+    return lines
+
+
 def _false(cells: list[Cell], rows: Mapping[str, list[dict[str, Any]]]) -> list[str]:
     lines = [
         "| truth | noise | sweeps | crossing claimed (95%) | called ahead | median P(crossing) | |",
@@ -114,6 +127,6 @@ def render(cells: Mapping[str, Cell], results: list[dict[str, Any]]) -> str:
     present = [c for name, c in cells.items() if rows[name]]
     crossing = [c for c in present if crossing_of(c) is not None]
     never = [c for c in present if crossing_of(c) is None]
-    lines = _coverage(crossing, rows) if crossing else []
+    lines = [*_pooled(crossing, rows), "", *_coverage(crossing, rows)] if crossing else []
     lines += ["", *_false(never, rows)] if never else []
     return "\n".join(lines) if lines else "no sweeps"
