@@ -142,7 +142,7 @@ def run_cell(cell: CellConfig) -> Record:
     data = cell.data
     with track(cell) as tracker:
         try:
-            splits = load_splits(data, device)
+            splits = load_splits(data, device, fingerprint=cell.fingerprint)
             channels = data.channels
             model = build(cell, channels=channels, device=device)
             shape = dict(image_size=data.image_size, channels=channels, num_classes=cell.num_classes)

@@ -132,6 +132,15 @@ def test_a_file_that_goes_away_in_a_run_is_named(make_cell: Callable, words: tup
         list(splits.test.in_order(5))
 
 
+def test_a_folder_that_changed_after_the_start_is_not_trained_on(make_cell: Callable, words: tuple) -> None:
+    cell = make_cell(*words)
+    load_splits(cell.data, CPU, fingerprint=cell.fingerprint)
+    (Path(str(cell.data.root)) / "train" / CLASSES[1] / "000.png").unlink()
+    forget()  # as another process would
+    with pytest.raises(DataError, match="have changed since the start"):
+        load_splits(cell.data, CPU, fingerprint=cell.fingerprint)
+
+
 def test_damage_under_way_is_said(make_cell: Callable, words: tuple) -> None:
     splits = load_splits(make_cell(*words, "data.stream=true", "data.loaders=0").data, CPU)
     place = splits.test.decoded.place

@@ -12,8 +12,11 @@ import torch
 
 from scaling.data import strokes
 from scaling.data.choose import Chosen, choose
+from scaling.data.errors import DataError
+from scaling.data.folder import read_layout
 from scaling.data.permute import locality_permutation
 from scaling.data.pixels import RowFacts
+from scaling.data.place import cache_folder
 from scaling.data.resident import ResidentImages
 from scaling.data.source import refuse_unreadable, with_whole_rows
 from scaling.data.stream import StreamedImages, read_rows
@@ -145,12 +148,16 @@ def _load_images(config: DataConfig, device: torch.device) -> tuple[ImageSet, Im
     return train, val, test, decoded.facts.sums[parts[0]]
 
 
-def load_splits(config: DataConfig, device: torch.device) -> Splits:
-    """One run's splits on `device`.
+def load_splits(config: DataConfig, device: torch.device, *, fingerprint: str | None = None) -> Splits:
+    """One run's splits on `device`; a user's folder is held against the `fingerprint` that the run's identity has.
 
     Raises:
         DataError: the images are not there or no longer what they were.
     """
+    if config.kind == "folder" and fingerprint is not None:
+        found = read_layout(str(config.root), cache_folder(config.cache)).fingerprint
+        if found != fingerprint:
+            raise DataError(f"the images in {config.root} have changed since the start; start the same command again")
     load = _load_strokes if config.kind == "strokes" else _load_images
     train, val, test, sums = load(config, device)
     mean, std = mean_and_std(sums, pixels=config.image_size**2)
