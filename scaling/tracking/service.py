@@ -21,7 +21,7 @@ BYTES_A_RUN = 100_000  # of an offline run's files: 52 kB were seen for 50 point
 GONE_FILE = Path("wandb") / "service-gone"  # below a sweep's folder: stay offline for the rest of that sweep
 UNDELIVERED_FILE = Path("wandb") / "undelivered"  # names of online runs whose end did not reach the service
 _TIME_LIMIT = 6  # seconds that the service has to answer
-_WHOLE_LIMIT = 30.0  # and the process that asks it to start and end, which takes 1.5 s on an idle core
+_WHOLE_LIMIT = 60.0  # and the process that asks it to start and end, which takes 1.5 s on an idle core
 
 
 def quiet_environment() -> None:
