@@ -2,7 +2,8 @@
 
 Honest means: five sizes or more over a factor of five or more, a learning-rate grid for both families, and steps
 enough to fit the training images. On CIFAR-10 at 16 pixels 40 passes over 1,280 images fitted them without augmentation
-(train error 0); with it the smallest CNN's training error was half of its test error after 100 passes (LAB.md).
+(train error 0). With it the CNN's training error was half of its test error after 100 passes, while the ViT at its best
+rate still stood at .6 of it after 128 (LAB.md).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ MAX_SEEDS = 5
 SLACK = 1.15  # times the time that the rates promise
 COARSEST = 16  # pixels: below it little is left of most pictures
 SIDES = {8: 2, 12: 3, 16: 4, 24: 4, 32: 4, 48: 6, 64: 8, 96: 12, 128: 16}  # image size -> patch size
-RECIPES = (("flip_crop", 128.0), ("none", 40.0))  # augmentation, passes at the largest size
+RECIPES = (("flip_crop", 200.0), ("none", 40.0))  # augmentation, passes at the largest size
 
 
 @dataclass(frozen=True)
