@@ -6,15 +6,18 @@ records.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
 from hydra.core.utils import JobStatus
+from omegaconf import OmegaConf
 
 from scaling.cell_state import recorded_status
 from scaling.cells import Job
@@ -112,6 +115,22 @@ def _problem(status: str, text: str | None) -> str:
     return f"{status}: {lines[-1] if lines else 'no message'}"
 
 
+@contextlib.contextmanager
+def _ray_cluster(settings: Any) -> Iterator[None]:
+    """Ray, started before its launcher does it, which then uses it: Ray takes SIGTERM for itself when it starts, and
+    would end the command with another status and without a word."""
+    import ray
+
+    usual = signal.getsignal(signal.SIGTERM)
+    options: Any = OmegaConf.to_container(settings, resolve=True)
+    ray.init(**{"object_store_memory": 78643200} | options)  # the launcher's own default: cells need none of it
+    signal.signal(signal.SIGTERM, usual)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
 class HydraRunner:
     """A launcher of Hydra's or of a plugin, one job a cell.
 
@@ -148,7 +167,9 @@ class HydraRunner:
             if cells[0].fail_fast:
                 raise ConfigError("fail_fast=true needs hydra/launcher=pool: other launchers start all jobs at once")
             make_ready([job.cell for job in todo])
-            with _Watch([job.cell for job in todo], len(cells), self.workers([job.cell for job in todo])):
+            ray = self._choice == "ray"
+            cluster = _ray_cluster(self._config.hydra.launcher.ray.init) if ray else contextlib.nullcontext()
+            with cluster, _Watch([job.cell for job in todo], len(cells), self.workers([job.cell for job in todo])):
                 said = self._launch(todo)
         failures = {}
         for cell in cells:
