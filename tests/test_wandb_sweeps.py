@@ -108,7 +108,7 @@ def test_an_agent_runs_the_cells_once(tmp_path: Path, make_cell: Callable) -> No
             if number == 1:
                 first = records
         assert records == first
-        words = [*less, "sweeps=quickstart", "data.train_size=320", "seed=0", "data.locality=1"]
+        words = [*less, "sweeps=quickstart", "data.train_size=512", "seed=0", "data.locality=1"]
         cells = [make_cell(*words, f"model={model}") for model in ("vit_w64d2", "resnet8_w8")]
         assert {path.parent.name for path in records} == {cell.cell_name for cell in cells}
         assert server.unknown == []
