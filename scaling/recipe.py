@@ -5,9 +5,9 @@
       - {model: vit_w64d2, data: strokes, locality: 1.0, image_size: 18,
          value: 0.006, at: 887, exponent: -0.1, smallest: 256, largest: 6144, lowest: 3.75e-4, highest: 0.096}
 
-`recipe=FILE` (or a name in conf/recipe/) gives every cell value * (n / at) ** exponent, unless the cell's own words set
-the key. Outside `smallest` to `largest` the value no longer moves, and it never leaves `lowest` to `highest`, the range
-that was tried.
+`recipe=FILE` (or a name in conf/recipes/, which must not be called like the setting: Hydra would take it for a group)
+gives every cell value * (n / at) ** exponent, unless the cell's own words set the key. Outside `smallest` to `largest`
+the value no longer moves, and it never leaves `lowest` to `highest`, the range that was tried.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ class Recipe:
 
 
 def _find(name: str) -> Path:
-    for path in (Path(name), CONF / "recipe" / f"{name}.yaml"):
+    for path in (Path(name), CONF / "recipes" / f"{name}.yaml"):
         if path.is_file():
             return path
-    known = ", ".join(sorted(path.stem for path in (CONF / "recipe").glob("*.yaml"))) or "none yet"
-    raise ConfigError(f"recipe={name}: neither a file nor a name in conf/recipe/ ({known})")
+    known = ", ".join(sorted(path.stem for path in (CONF / "recipes").glob("*.yaml"))) or "none yet"
+    raise ConfigError(f"recipe={name}: neither a file nor a name in conf/recipes/ ({known})")
 
 
 def _entry(values: Any) -> Entry:
@@ -100,7 +100,7 @@ def _read(path: Path, changed: int) -> Recipe:
 
 
 def read_recipe(name: str) -> Recipe:
-    """The recipe in a file, or of that name in conf/recipe/.
+    """The recipe in a file, or of that name in conf/recipes/.
 
     Raises:
         ConfigError: there is none, or it cannot be read.

@@ -22,7 +22,7 @@ class TuningConfig:
     growth: int = 4  # values that a grid may gain on each side while its best is at an edge
     seeds: int = 2  # of the best values
     fresh: int = 1  # seeds that no trial had, to run the chosen values again
-    save: str | None = None  # also write the recipe to conf/recipe/SAVE.yaml of this checkout
+    save: str | None = None  # also write the recipe to conf/recipes/SAVE.yaml of this checkout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ def _check_tuning(tuning: TuningConfig) -> None:
     _require(tuning.seeds >= 1, f"tuning.seeds={tuning.seeds}: at least one")
     _require(all(n > 0 for n in tuning.sizes or ()), f"tuning.sizes={tuning.sizes} are not training sizes")
     legal = tuning.save is None or re.fullmatch(r"[0-9A-Za-z._-]+", tuning.save) is not None
-    _require(legal, f"tuning.save={tuning.save!r} names a file in conf/recipe/: letters, digits, dots, - and _ only")
+    _require(legal, f"tuning.save={tuning.save!r} names a file in conf/recipes/: letters, digits, dots, - and _ only")
 
 
 def parse_study(config: DictConfig) -> StudyConfig:

@@ -129,7 +129,7 @@ def check_save(name: str | None) -> Path | None:
         return None
     if not (CONF.parent / "pyproject.toml").is_file():
         raise ConfigError(f"tuning.save={name} writes to conf/ of a checkout, and this is an installed package")
-    return CONF / "recipe" / f"{name}.yaml"
+    return CONF / "recipes" / f"{name}.yaml"
 
 
 def tune(tuner: Tuner, *, save: str | None, command: str) -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -228,3 +229,22 @@ def test_records_say_that_they_were_trials(make_tuner: Callable[..., tuple[Tuner
     assert {record.purpose for record in found} == {"tune"}
     assert {record.train_size for record in found} == {512}
     assert {record.seed for record in found} == {0, 1}
+
+
+def test_a_recipe_saved_into_conf_is_used_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a copy of conf/: a folder of recipes there must not become a config group that `recipe=` would choose from."""
+    from scaling import recipe, sweep_file, tune
+
+    shutil.copytree(recipe.CONF, tmp_path / "conf")
+    (tmp_path / "pyproject.toml").touch()
+    for module in (recipe, sweep_file, tune):
+        monkeypatch.setattr(module, "CONF", tmp_path / "conf")
+    path = tune.check_save("mine")
+    assert path is not None
+    entry = Entry(model="resnet8", data="strokes", locality=1.0, image_size=18, value=0.123, at=1000)
+    write_recipe(Recipe(key="optim.lr", entries=(entry,)), path, headline="by hand")
+    (cell,) = sweep_file.cells_of(["model=resnet8", "recipe=mine"])
+    assert cell.optim.lr == 0.123
+    (tmp_path / "pyproject.toml").unlink()
+    with pytest.raises(ConfigError, match="an installed package"):
+        tune.check_save("mine")
