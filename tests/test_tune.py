@@ -62,7 +62,8 @@ class Launcher:
             write_record(Record(**fields, status="diverged" if diverged else "finished"), cell.folder)
 
 
-SWEEP = ["sweeps=quickstart", "data.locality=1", "wandb=disabled"]
+SIZES = "data.train_size=320,512,896,1536,2560,4096"  # whatever the quickstart's are
+SWEEP = ["sweeps=quickstart", "data.locality=1", "seed=0,1", SIZES, "wandb=disabled"]
 
 
 @pytest.fixture
