@@ -152,26 +152,30 @@ def check_end(folder: Path, expected: dict[str, dict]) -> None:
 
 @dataclass(frozen=True)
 class Kill:
-    """Who is killed, and when: so many seconds after the start, or after some cell runs."""
+    """Who is killed, and when: at a share of the sweep's length after the start, or after some cell runs."""
 
     kind: str
     at_work: bool
-    seconds: float
+    share: float
 
 
-def _disturb(process: subprocess.Popen[bytes], folder: Path, plan: list[Kill], rng: random.Random) -> Iterator[Kill]:
+def _disturb(
+    process: subprocess.Popen[bytes], folder: Path, plan: list[Kill], length: float, rng: random.Random
+) -> Iterator[Kill]:
     """Does the next kills of the plan to this start, until one ends the command or it ends by itself."""
     while plan and process.poll() is None:
         if plan[0].at_work:
             _await_work(process, folder)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(plan[0].seconds)
+            process.wait(plan[0].share * length)
             return
         if _kill(plan[0].kind, process, rng):
             yield plan.pop(0)
 
 
-def run_killed(folder: Path, words: list[str], plan: list[Kill], rng: random.Random, tally: Tally) -> None:
+def run_killed(
+    folder: Path, words: list[str], plan: list[Kill], length: float, rng: random.Random, tally: Tally
+) -> None:
     """One sweep to its end, through the kills of the plan; uses up those that were done."""
     finished: dict[str, tuple[int, int]] = {}
     while True:
@@ -179,7 +183,7 @@ def run_killed(folder: Path, words: list[str], plan: list[Kill], rng: random.Ran
         tally.failed += sum(record["status"] == "failed" for record in results(folder).values())
         process = start(folder, words)
         tally.starts += 1
-        tally.kills.update(kill.kind for kill in _disturb(process, folder, plan, rng))
+        tally.kills.update(kill.kind for kill in _disturb(process, folder, plan, length, rng))
         status = process.wait()
         _await_no_family(process.pid)
         now = _finished(folder)
@@ -212,12 +216,15 @@ def harass(folder: Path, *, kills: int, seed: int, words: list[str], kinds: tupl
     rng, tally = random.Random(seed), Tally()
     expected, length = undisturbed(folder / "undisturbed", words)
     check_end(folder / "undisturbed", expected)
-    plan = [Kill(kinds[i % len(kinds)], i % 5 > 0, rng.uniform(0, 0.9 * length)) for i in range(kills)]
+    plan = [Kill(kinds[i % len(kinds)], i % 5 > 0, rng.uniform(0, 0.9)) for i in range(kills)]
     rng.shuffle(plan)
     while plan:
         place = folder / f"killed-{tally.sweeps}"
-        run_killed(place, words, plan, rng, tally)
+        before = len(plan)
+        run_killed(place, words, plan, length, rng, tally)
         check_end(place, expected)
+        if len(plan) == before:  # it ended first: the machine has less to do than when the length was measured
+            length *= 0.7
         tally.sweeps += 1
         shutil.rmtree(place)
         print(tally, flush=True)
