@@ -57,18 +57,21 @@ def test_the_newest_attempt_is_the_row_and_its_record_the_same(logged: Path) -> 
 
 
 def test_run_folders_are_found_by_their_names(tmp_path: Path) -> None:
-    names = (
-        "run-20260101_000000-a-b",
-        "offline-run-20260102_000000-a-b",
-        "offline-run-20260101_000000-c",
-        "latest-run",
+    names = (  # the client's names; -1 is a second attempt within a second
+        ("run-20260101_000000-a-b", "a-b"),
+        ("offline-run-20260102_000000-a-b", "a-b"),
+        ("offline-run-20260101_000000-c", "c"),
+        ("offline-run-20260101_000000-c-1", "c"),
+        ("offline-run-20260101_000000-c-2", "c-2"),
+        ("latest-run", "c"),
     )
-    for name in names:
+    for name, run_id in names:
         (tmp_path / "s" / "wandb" / name).mkdir(parents=True)
-        (tmp_path / "s" / "wandb" / name / "run.wandb").touch()
+        (tmp_path / "s" / "wandb" / name / f"run-{run_id}.wandb").touch()
     found = [path.name for path in find_run_folders(tmp_path)]
-    assert found == ["offline-run-20260101_000000-c", "offline-run-20260102_000000-a-b"]
-    assert find_run_folders(tmp_path / "s" / "wandb" / names[0]) == [tmp_path / "s" / "wandb" / names[0]]
+    assert found == [names[4][0], names[3][0], names[1][0]]
+    first = tmp_path / "s" / "wandb" / names[0][0]
+    assert find_run_folders(first) == [first]
 
 
 def test_a_folder_that_the_client_cannot_read_is_one_line(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ class RunFacts:
 
 def _earlier(cell: CellConfig) -> list[str]:
     """How each earlier attempt at this cell ended, as far as it left traces: W&B folders and the record."""
-    begun = len(list((Path(cell.out) / cell.sweep / "wandb").glob(f"*run-*-{cell.config_hash}")))
+    begun = len(list((Path(cell.out) / cell.sweep / "wandb").glob(f"*run-*-{cell.config_hash}*")))
     try:
         ended = [read_record(cell.folder / FILE_NAME).status]
     except (OSError, RecordError):

@@ -22,12 +22,15 @@ def find_run_folders(folder: Path) -> list[Path]:
     """A run's folder itself, or those in a `wandb` folder or below; of several attempts at one run the newest."""
     if any(folder.glob("*.wandb")):
         return [folder]
-    runs: dict[str, tuple[str, Path]] = {}
+    runs: dict[str, tuple[tuple[str, int], Path]] = {}
     for path in (*folder.glob("*run-*-*"), *folder.glob("**/wandb/*run-*-*")):
-        name = re.fullmatch(r"(?:offline-)?run-(\d+_\d+)-(.+)", path.name)
-        if name and any(path.glob("*.wandb")):
-            time, run_id = name.groups()
-            runs[run_id] = max((time, path), runs.get(run_id, ("", path)))
+        # The id is in the file's name: to a second attempt within a second the client gives a folder that ends in -1.
+        for file in path.glob("run-*.wandb"):
+            run_id = file.stem.removeprefix("run-")
+            name = re.fullmatch(rf"(?:offline-)?run-(\d+_\d+)-{re.escape(run_id)}(?:-(\d+))?", path.name)
+            if name:
+                order = (name[1], int(name[2] or 0))
+                runs[run_id] = max((order, path), runs.get(run_id, (("", 0), path)))
     return [path for _, path in sorted(runs.values())]
 
 

@@ -123,7 +123,7 @@ class WandbTracker:
             return self._init("online")
         except (wandb.errors.Error, OSError) as error:
             note_gone(self._facts.folder, _first_line(error))
-            for empty in set(place.glob(f"run-*-{self._facts.id}")) - before:
+            for empty in set(place.glob(f"run-*-{self._facts.id}*")) - before:
                 shutil.rmtree(empty, ignore_errors=True)
             return None
 
