@@ -84,8 +84,8 @@ def _seconds(advice: Advice, cells: tuple[Cells, ...]) -> float | None:
     return total
 
 
-def _propose(advice: Advice) -> tuple[tuple[Cells, ...], float] | None:
-    """The cheapest runs, at one size, that settle the question with some chance; None where none do."""
+def _propose(advice: Advice, available: float) -> tuple[tuple[Cells, ...], float] | None:
+    """The cheapest runs, at one size up to `available`, with some chance to settle it; None where there are none."""
     assert advice.sides is not None
     assert advice.crossover.verdict.fit_range is not None
     low, high = advice.crossover.verdict.fit_range
@@ -94,7 +94,7 @@ def _propose(advice: Advice) -> tuple[tuple[Cells, ...], float] | None:
     sizes = {float(nice(s)) for s in beyond if s > 1.2 * high} | {high} | ({target} if low <= target <= high else set())
     rows = advice.crossover.selection.fitted
     options = []
-    for size in sorted(s for s in sizes if s * HORIZON >= target * 0.95):
+    for size in sorted(s for s in sizes if s * HORIZON >= target * 0.95 and s <= available):
         for seeds in SEEDS:
             pair = []
             for side in advice.sides.values():
@@ -124,11 +124,12 @@ def _commands(advice: Advice, cells: tuple[Cells, ...], paths: tuple[Path, ...])
     return tuple(lines)
 
 
-def next_runs(advice: Advice, paths: tuple[Path, ...] = ()) -> NextRuns | None:
+def next_runs(advice: Advice, paths: tuple[Path, ...] = (), *, available: float = math.inf) -> NextRuns | None:
     """What to run next; None where nothing is proposed: a family is named, or no affordable runs would name one.
 
     Args:
         paths: where the results lie, so that new runs land beside them.
+        available: training images that there are: larger runs would be refused.
     """
     crossover = advice.crossover
     if advice.family is not None or crossover.axis != "train_size":
@@ -142,9 +143,10 @@ def next_runs(advice: Advice, paths: tuple[Path, ...] = ()) -> NextRuns | None:
             found += cells
             if not cells:
                 unmended += (check.message,)
-        picked = tuple(merge(found))
+        there = [dataclasses.replace(c, sizes=tuple(n for n in c.sizes if n <= available)) for c in found]
+        picked = tuple(merge([c for c in there if c.sizes]))
     elif advice.sides is not None and not advice.too_large:
-        proposed = _propose(advice)
+        proposed = _propose(advice, available)
         if proposed is None:
             return None
         picked, chance = proposed

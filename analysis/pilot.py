@@ -167,7 +167,7 @@ def _advise(
     except InputError as error:
         raise InputError(f"no advice yet: {error}; the same command goes on") from error
     advices = [advise(crossover, factor * available) for factor in (1, 3, 10)]
-    plans = [next_runs(advice, (sweeps.folder,)) for advice in advices]
+    plans = [next_runs(advice, (sweeps.folder,), available=available) for advice in advices]
     # What was stopped early goes on by the same command: no other runs are proposed then.
     first = next((p for p in plans if p is not None and p.commands and progress.complete), None)
     content = [to_dict(a, p) for a, p in zip(advices, plans, strict=True)]

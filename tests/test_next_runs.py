@@ -54,6 +54,20 @@ def test_the_cheapest_runs_with_a_chance_are_proposed() -> None:
     assert next_runs(advise(find_crossover(_close_curves(0.3)), 4096)) is None
 
 
+def test_no_runs_on_more_images_than_there_are() -> None:
+    advice = advise(find_crossover(_close_curves(-0.01)), 20 * 4096)
+    free = next_runs(advice)
+    assert free is not None
+    assert max(n for c in free.cells for n in c.sizes) > 4096
+    bound = next_runs(advice, available=4096)
+    assert bound is None or max(n for c in bound.cells for n in c.sizes) <= 4096
+    table = as_table(make_sweep())
+    few = table[~table["train_size"].isin((256, 1024))]
+    mended = next_runs(advise(find_crossover(few), 4096), available=600)
+    assert mended is not None
+    assert all(n <= 600 for c in mended.cells for n in c.sizes)
+
+
 def test_runs_that_are_proposed_and_made_are_not_held_back_by_the_audit() -> None:
     rows = _close_curves(-0.01)
     plan = next_runs(advise(find_crossover(rows), 4096))
