@@ -95,7 +95,7 @@ def test_an_agent_runs_the_cells_once(tmp_path: Path, make_cell: Callable) -> No
     environment = clean_environment(tmp_path)
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
     with WandbServer() as server:
-        server.wanted = lambda job: job["data.train_size"] == 320 and job["seed"] == 0 and job["data.locality"] == 1
+        server.wanted = lambda job: job["data.train_size"] == 512 and job["seed"] == 0 and job["data.locality"] == 1
 
         def wandb(*words: str) -> None:
             line = [sys.executable, "-m", "wandb", *words]
