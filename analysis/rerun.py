@@ -1,4 +1,6 @@
-"""Rows of results in, the commands that run such cells at other sizes, seeds or rates out.
+"""Rows of results in, the commands that run them again, or such cells at other sizes, seeds or rates, out.
+
+python -m analysis.rerun results=results/cifar10_small name=resnet8-cifar10-jpeg-loc1-n4000-s0 data.root=DIR
 
 A record holds the overrides that run it again; here some of them are exchanged. Rows of foreign tables have none: then
 there is no command, and the words have to do.
@@ -8,10 +10,25 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from analysis.arguments import InputError, TableArguments, run_command
+from analysis.results import load
+
+USAGE = """usage: python -m analysis.rerun results=PATH [name=TEXT] [data.root=DIR] [out=DIR]
+
+Prints the command that runs a row of results again, one line for each whose name contains TEXT; the names are the
+cells' folders. The new record belongs into another folder than the old one, which would count as finished.
+  name=TEXT            which rows; all of them unless given
+  data.root=DIR        where the images lie on this machine
+  out=rerun            where the new records go
+  results=PATH         records, CSV, Parquet or JSONL file, wandb:ENTITY/PROJECT or wandb-offline:DIR
+  filters.K=V          keep the rows whose column K is V, or one of [V,W]"""
+OWN = ("name", "data.root", "out")
 
 
 @dataclass(frozen=True)
@@ -81,3 +98,37 @@ def command(row: Mapping[str, Any], cells: Cells, *, out: str | None = None) -> 
     values |= dict(word.split("=", 1) for word in cells.extra)
     words = [f"{k}={v}" for k, v in values.items()]
     return shlex.join(["python", "-m", "scaling.train", *(["-m"] if several else []), *words])
+
+
+def exact_command(row: Mapping[str, Any], changes: Mapping[str, str]) -> str | None:
+    """The command line that runs a row again, with the values of `changes` in place of its own; None without one."""
+    known = overrides_of(row)
+    if known is None:
+        return None
+    kept = [word for word in known if word.partition("=")[0] not in changes]
+    return shlex.join(["python", "-m", "scaling.train", *kept, *(f"{k}={quoted(v)}" for k, v in changes.items())])
+
+
+def _main(table: TableArguments, own: dict[str, str]) -> int:
+    rows, wanted = load(table), own.get("name", "")
+    if "name" not in rows.columns:
+        raise InputError("the table has no column name: rows of other programs cannot be run again")
+    rows = rows[rows["name"].astype(str).str.contains(wanted, regex=False)]
+    changes = {"out": own.get("out", "rerun")}
+    if "data.root" in own:
+        changes["data.root"] = own["data.root"]
+    records: list[dict[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
+    commands = [exact_command(row, changes) for row in records]
+    runnable = [c for c in commands if c is not None]
+    if not runnable:
+        raise InputError(f"no row whose name contains {wanted!r} holds overrides that run it again")
+    print("\n".join(runnable))
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run_command(USAGE, OWN, _main, sys.argv[1:] if arguments is None else arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

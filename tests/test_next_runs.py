@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from synthetic import as_table, make_record, make_sweep
 
+from analysis import rerun
 from analysis.advice import advise
 from analysis.crossover import find_crossover
 from analysis.next_runs import chance_to_settle, next_runs
 from analysis.rerun import Cells, command, overrides_of, results_out
+from analysis.results import write_csv
 
 
 def _close_curves(gap: float, seed: int = 0) -> list[dict[str, Any]]:
@@ -124,6 +127,25 @@ def test_commands_compose_to_the_cells_they_promise(
     assert (cell.data.train_size, cell.seed, cell.data.subset_seed, cell.optim.lr) == (32, 5, 5, 0.5)
     assert (cell.out, cell.sweep, cell.data.root) == ("/a b/runs", "mine", str(root))
     assert " -m data" in (command(row, Cells("resnet8", (32, 64), (5,))) or "")
+
+
+def test_a_row_is_run_again_from_the_command_line(
+    make_cell: Callable[..., Any],
+    image_folder: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    root = image_folder({"train": {"a": 40, "b": 40}, "test": {"a": 5, "b": 5}}, "it's, my=images [1]")
+    overrides = ("data=folder", "model=resnet8", "data.root=elsewhere", "data.train_size=16", "optim.lr=0.02")
+    rows = [make_record(name=f"cell-n{n}", overrides=(*overrides, f"seed={n}"), seed=n).to_dict() for n in (1, 2)]
+    write_csv(pd.DataFrame([r | {"overrides": shlex.join(r["overrides"])} for r in rows]), tmp_path / "results.csv")
+    asked = [f"results={tmp_path / 'results.csv'}", "name=cell-n2", f"data.root={root}", "out=/a b/again"]
+    assert rerun.main(asked) == 0
+    [line] = capsys.readouterr().out.splitlines()
+    cell = make_cell(*shlex.split(line)[3:])
+    assert (cell.seed, cell.optim.lr, cell.data.root, cell.out) == (2, 0.02, str(root), "/a b/again")
+    assert rerun.main([*asked[:1], "name=other"]) == 2
+    assert "no row whose name contains 'other'" in capsys.readouterr().err
 
 
 def test_rows_that_cannot_be_run_again() -> None:
