@@ -169,4 +169,5 @@ def _run_beside(cell: CellConfig, processes: World) -> str:
         return "finished"
     with tempfile.TemporaryDirectory(prefix="scaling-") as elsewhere:
         wandb = dataclasses.replace(cell.wandb, mode="disabled")
-        return run_cell(dataclasses.replace(cell, out=elsewhere, wandb=wandb, trackers=())).status
+        alone = dataclasses.replace(cell, out=elsewhere, wandb=wandb, trackers=(), checkpoint_seconds=None)
+        return run_cell(alone).status

@@ -124,7 +124,6 @@ def train(
     saved = checkpoints.load() if checkpoints else None
     if processes:
         saved = processes.from_first(saved)
-        torch.manual_seed(seed + 7919 * processes.rank)  # dropout drops something else in every part of a batch
     if saved:
         restore(saved, model, optimizer, device)
         loss_sum += saved["loss_sum"].to(device)
@@ -137,6 +136,9 @@ def train(
         images, target = augment(images, labels, uniform)  # the target may be shares of classes
         if processes:
             images, target = processes.part(images), processes.part(target)
+            # Dropout drops something else in every part of a batch, and the same again in a run that goes on from
+            # the first process's checkpoint.
+            torch.manual_seed((seed * 7919 + processes.rank) * 1_000_003 + step)
         lr = lr_at(step, steps=steps, warmup=config.warmup, lr=config.lr)
         for group in optimizer.param_groups:
             group["lr"] = lr

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,10 +21,15 @@ WORDS = ("data.image_size=8", "data.permute_patch=4", "data.train_size=60", "dat
 MODELS = {"resnet8_w8": (), "vit_w48d3": ("data.augment=flip_crop",)}
 
 
-def _torchrun(place: Path, *words: str, processes: int = 2) -> subprocess.CompletedProcess[str]:
+def _line(*words: str, processes: int = 2) -> tuple[list[str], dict[str, str]]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     line = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m",
             "scaling.train", *words]  # fmt: skip
+    return line, environment
+
+
+def _torchrun(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    line, environment = _line(*words)
     return subprocess.run(line, cwd=place, env=environment, capture_output=True, text=True, timeout=240)
 
 
@@ -64,3 +71,30 @@ def test_what_cannot_be_shared_is_refused_in_one_line(tmp_path: Path, words: tup
     ]
     assert message in done.stderr
     assert not list(tmp_path.rglob("record.json"))
+
+
+@pytest.mark.slow
+def test_a_killed_run_of_two_processes_with_dropout_ends_with_the_same_bits(tmp_path: Path) -> None:
+    """Each process drops something else; the first one's checkpoint is all that there is to go on from."""
+    words = (*WORDS, "model=vit_w48d3", "model.dropout=0.2", "model.drop_path=0.2", "budget.steps=400",
+             "checkpoint_seconds=0.2")  # fmt: skip
+    assert _torchrun(tmp_path, *words, "out=whole").returncode == 0
+    (whole,) = (tmp_path / "whole" / "single").iterdir()
+    folder = tmp_path / "killed" / "single" / whole.name
+    line, environment = _line(*words, "out=killed")
+    killed = subprocess.Popen(line, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not list(folder.glob("checkpoint-*.pt")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    finally:
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.wait(10)
+    assert list(folder.glob("checkpoint-*.pt"))
+    assert not (folder / "record.json").exists()
+    done = _torchrun(tmp_path, *words, "out=killed")
+    assert done.returncode == 0, done.stderr
+    one, two = (torch.load(at / "weights.pt") for at in (whole, folder))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    first, second = (read_record(at / "record.json") for at in (whole, folder))
+    assert (first.test_loss, first.val_error) == (second.test_loss, second.val_error)
