@@ -3,9 +3,10 @@
 - Rows that did not finish are never fitted.
 - Rows of another `budget_factor` never share a curve: factor 1 is fitted (else the most common one); the others are
   evidence for the audit.
-- Per model and size the learning rate with the lowest mean `val_error` over its seeds is fitted; ties go to the lower
-  rate. A rate with fewer seeds than another has to beat it by more than noise: the lowest of several single runs is low
-  by luck, too. Never on `test_error`.
+- Per model and size the learning rate with the lowest mean `val_error` over the sweep's seeds is fitted, among the
+  rates that ran with all of them; ties go to the lower rate. A rate with fewer seeds is held against that one on the
+  seeds that both have, and has to beat it by more than noise: the lowest of several single runs is low by luck, too.
+  Never on `test_error`.
 """
 
 from __future__ import annotations
@@ -61,23 +62,63 @@ def _choose(rows: pd.DataFrame, model: str, size: float) -> Choice:
             )
         return Choice(model, size, tried[0], tried, ())
     means = rows.groupby("lr")["val_error"].mean()
-    return Choice(model, size, _best(rows, means), tried, tuple(float(v) for v in means))
+    return Choice(model, size, _best(rows), tried, tuple(float(v) for v in means))
 
 
-def _best(rows: pd.DataFrame, means: pd.Series) -> float:
-    """The lowest mean among the rates with the most runs, or one with fewer runs that is lower by more than noise."""
-    runs = rows.groupby("lr").size()
+def _why_not(choice: Choice, lr: float) -> str:
+    means = dict(zip(choice.tried, choice.val_errors, strict=True)) if choice.val_errors else {}
+    if means.get(lr, 1.0) < means.get(choice.lr, 0.0):
+        return f"learning rate {lr:g}: not clearly better than {choice.lr:g} on the seeds that both have"
+    return f"learning rate {lr:g}: {choice.lr:g} has the lower val_error"
+
+
+def _by_seed(rows: pd.DataFrame) -> dict[float, pd.Series]:
+    """Validation errors of every rate, by seed and subset; by place where the table has no seeds."""
+    keys = [key for key in ("seed", "subset_seed") if key in rows.columns and rows[key].notna().all()]
+    if "seed" not in keys:
+        return {float(lr): part["val_error"].reset_index(drop=True) for lr, part in rows.groupby("lr")}
+    return {float(lr): part.groupby(keys)["val_error"].mean() for lr, part in rows.groupby("lr")}
+
+
+def _complete(rows: pd.DataFrame, errors: dict[float, pd.Series]) -> tuple[list[float], pd.Index]:
+    """The rates that ran with all seeds of the sweep (a tuner's trials have seeds of their own) and these seeds; where
+    no rate has them all, those of the rate with the most."""
+    trial = rows["purpose"].eq("tune") if "purpose" in rows.columns else pd.Series(False, rows.index)
+    seeds = max((series.index for series in errors.values()), key=len)
+    if not trial.all():
+        own = _by_seed(rows[~trial])
+        union = pd.Index(sorted({seed for series in own.values() for seed in series.index}))
+        seeds = union if any(union.isin(series.index).all() for series in errors.values()) else seeds
+    return [lr for lr, series in errors.items() if seeds.isin(series.index).all()], seeds
+
+
+def _noise(error: float, images: float, runs: float, *, paired: bool) -> float:
+    """What the difference of two rates' mean errors may come to by luck. Runs of one seed share their validation
+    images, which halves the part of the images."""
+    of_images = error * (1 - error) / images
+    variance = (of_images if paired else 2 * of_images) + 2 * (SPREAD * error) ** 2
+    return float(NOISE * np.sqrt(variance / runs))
+
+
+def _best(rows: pd.DataFrame) -> float:
+    """The lowest mean among the rates that have all the seeds, or one with fewer that is lower by more than noise."""
+    errors = _by_seed(rows)
+    complete, seeds = _complete(rows, errors)
+    means = {lr: float(errors[lr][seeds].mean()) for lr in complete}
+    best = min(complete, key=lambda lr: (means[lr], lr))
     known = "val_examples" in rows.columns and rows["val_examples"].notna().all()
     images = float(rows["val_examples"].mean()) if known else np.inf
-    most = means[runs == runs.max()]
-    best: float = most.index[int(most.to_numpy().argmin())]
-    for lr, mean in zip(sorted(set(rows["lr"])), means.to_numpy(), strict=True):
-        one_run = mean * (1 - mean) / images + (SPREAD * mean) ** 2  # variance: the images drawn, and the seed
-        noise = NOISE * np.sqrt(one_run * (1 / runs[lr] + 1 / runs[best]))
-        margin = noise if runs[lr] < runs[best] else 0.0
-        if mean < means[best] - margin:
-            best = lr
-    return best
+    leads = {}
+    for lr in errors.keys() - set(complete):
+        shared = errors[lr].index.intersection(errors[best].index)
+        if len(shared):
+            mean, other, runs = errors[lr][shared].mean(), errors[best][shared].mean(), float(len(shared))
+        else:
+            mean, other = errors[lr].mean(), errors[best].mean()
+            runs = 2 / (1 / len(errors[lr]) + 1 / len(errors[best]))
+        if other - mean > _noise(mean, images, runs, paired=bool(len(shared))):
+            leads[lr] = other - mean
+    return max(leads, key=lambda lr: (leads[lr], -lr)) if leads else best
 
 
 def select(table: pd.DataFrame, *, axis: str = "train_size") -> Selection:
@@ -102,7 +143,6 @@ def select(table: pd.DataFrame, *, axis: str = "train_size") -> Selection:
             choice = _choose(rows, str(model), float(rows[size].iloc[0]))
             choices.append(choice)
             losers = table.index.isin(rows.index[rows["lr"] != choice.lr])
-            why = table["lr"].map(lambda lr, best=choice.lr: f"learning rate {lr:g}: {best:g} has the lower val_error")
-            reason = reason.mask(losers, why)
+            reason = reason.mask(losers, table["lr"].map(lambda lr, choice=choice: _why_not(choice, lr)))
     left_out = table[reason != ""].assign(reason=reason[reason != ""])
     return Selection(table, finished, table[reason == ""], left_out, tuple(choices), factor)

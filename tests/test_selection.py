@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -49,6 +50,60 @@ def test_a_single_seed_does_not_win_by_noise() -> None:
     assert select(table(*two, lucky)).choices[0].lr == 1e-3
     assert select(table(*two, lucky, better)).choices[0].lr == 9e-3
     assert select(table(*two[:1], lucky)).choices[0].lr == 3e-3  # one seed each: the lower one
+
+
+def test_rates_are_compared_on_the_seeds_that_they_share() -> None:
+    """Seed 1 is an easy one: .12 there is worse than .10, though it is lower than the mean of seeds 0 and 1."""
+    both = [{"lr": 1e-3, "seed": s, "val_error": e, "val_examples": 4000} for s, e in ((0, 0.40), (1, 0.10))]
+    easy = select(table(*both, {"lr": 3e-3, "seed": 1, "val_error": 0.12, "val_examples": 4000}))
+    assert easy.choices[0].lr == 1e-3
+    assert list(easy.left_out["reason"]) == [
+        "learning rate 0.003: not clearly better than 0.001 on the seeds that both have"
+    ]
+    # And on a hard one a rate that is far better there wins, though its mean is higher.
+    hard = {"lr": 3e-3, "seed": 0, "val_error": 0.27, "val_examples": 4000}
+    assert select(table(*both, hard)).choices[0].lr == 3e-3
+
+
+def test_a_tuners_seeds_count_no_more_than_the_sweeps() -> None:
+    """The tuner gave 1e-3 two seeds more, which are easy ones; on the sweep's seeds 3e-3 is better."""
+    rows = [{"lr": lr, "seed": s, "val_error": e} for lr, e in ((1e-3, 0.30), (3e-3, 0.28)) for s in (0, 1)]
+    easy = [{"lr": 1e-3, "seed": s, "val_error": 0.15, "purpose": "tune"} for s in (2, 3)]
+    got = select(table(*[row | {"purpose": "sweep"} for row in rows], *easy))
+    assert got.choices[0].lr == 3e-3
+    # All of the chosen rate's runs are fitted, a tuner's among them.
+    better = [{"lr": 3e-3, "seed": 2, "val_error": 0.2, "purpose": "tune"}]
+    assert len(select(table(*[row | {"purpose": "sweep"} for row in rows], *better)).fitted) == 3
+
+
+def _sweep_with_trials(rng: np.random.Generator, *, best: float) -> pd.DataFrame:
+    """Three seeds at .006, and what a tuner adds: nine rates a factor of two apart, one seed each, two of the lowest
+    three. Errors as of 128 validation images that the rates of a seed share; `best` is where they are lowest."""
+    rates = [0.006 * 2.0**k for k in range(-4, 5)]
+    true = {lr: min(0.8, 0.3 * (1 + 0.04 * np.log2(lr / best) ** 2)) for lr in rates}
+    hard = dict(enumerate(rng.normal(0, 0.03, 3)))  # the images of a seed
+
+    def row(lr: float, seed: int, purpose: str) -> dict[str, Any]:
+        error = true[lr] + hard[seed] + rng.normal(0, np.sqrt(true[lr] * (1 - true[lr]) / 128 / 2))
+        return dict(lr=lr, seed=seed, val_error=float(np.clip(error, 0, 1)), val_examples=128, purpose=purpose)
+
+    trials = [row(lr, 0, "tune") for lr in rates if lr != 0.006]
+    lowest = sorted(trials, key=lambda trial: trial["val_error"])[:3]
+    again = [row(trial["lr"], 1, "tune") for trial in lowest]
+    return table(*[row(0.006, seed, "sweep") for seed in range(3)], *trials, *again)
+
+
+def test_a_lucky_trial_of_a_tuner_seldom_replaces_the_sweeps_rate() -> None:
+    """Where the sweep's rate is the best one, the lowest mean of all would choose another in half of the draws; where
+    the best is sixteen times higher, it is found."""
+    rng = np.random.default_rng(0)
+    draws = [_sweep_with_trials(rng, best=0.006) for _ in range(100)]
+    naive = [rows.groupby("lr")["val_error"].mean().idxmin() for rows in draws]
+    chosen = [select(rows).choices[0].lr for rows in draws]
+    assert np.mean([lr != 0.006 for lr in naive]) > 0.4
+    assert np.mean([lr != 0.006 for lr in chosen]) < 0.05
+    far = [select(_sweep_with_trials(rng, best=0.096)).choices[0].lr for _ in range(20)]
+    assert np.mean([lr >= 0.024 for lr in far]) > 0.9
 
 
 def test_each_model_and_size_has_its_own_rate() -> None:
