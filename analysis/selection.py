@@ -2,7 +2,7 @@
 
 - Rows that did not finish are never fitted.
 - Rows of another `budget_factor` never share a curve: factor 1 is fitted (else the most common one); the others are
-  evidence for the audit.
+  evidence for the audit. Nor do rows of another `budget_rule`: per model the question's most common one is fitted.
 - Per model and size the learning rate with the lowest mean `val_error` over the sweep's seeds is fitted, among the
   rates that ran with all of them; ties go to the lower rate. A rate with fewer seeds is held against that one on the
   seeds that both have, and has to beat it by more than noise: the lowest of several single runs is low by luck, too.
@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,6 +52,22 @@ def _budget(finished: pd.DataFrame) -> pd.Series:
     return pd.Series(1.0, finished.index)
 
 
+def _of_another_rule(table: pd.DataFrame, among: pd.Series) -> pd.Series:
+    """Rows whose model also ran under the question's most common budget rule, which is not theirs; where a model did
+    not, its own most common one counts. Rows of before the rule was recorded fit to any."""
+    if "budget_rule" not in table.columns:
+        return pd.Series(False, table.index)
+    rules = table["budget_rule"].where(among)
+    if rules.nunique() < 2:
+        return pd.Series(False, table.index)
+    common = rules.mode().max()  # of a tie "steps", the default
+
+    def fitted(own: pd.Series) -> object:
+        return common if (own == common).any() or own.isna().all() else own.mode().max()
+
+    return rules.notna() & (rules != rules.groupby(table["model"]).transform(fitted))
+
+
 def _choose(rows: pd.DataFrame, model: str, size: float) -> Choice:
     tried = tuple(sorted(set(rows["lr"])))
     if "val_error" not in rows.columns or rows["val_error"].isna().any():
@@ -62,7 +79,7 @@ def _choose(rows: pd.DataFrame, model: str, size: float) -> Choice:
             )
         return Choice(model, size, tried[0], tried, ())
     means = rows.groupby("lr")["val_error"].mean()
-    return Choice(model, size, _best(rows), tried, tuple(float(v) for v in means))
+    return Choice(model, size, float(_best(rows, "lr")), tried, tuple(float(v) for v in means))
 
 
 def _why_not(choice: Choice, lr: float) -> str:
@@ -72,21 +89,21 @@ def _why_not(choice: Choice, lr: float) -> str:
     return f"learning rate {lr:g}: {choice.lr:g} has the lower val_error"
 
 
-def _by_seed(rows: pd.DataFrame) -> dict[float, pd.Series]:
-    """Validation errors of every rate, by seed and subset; by place where the table has no seeds."""
+def _by_seed(rows: pd.DataFrame, by: str) -> dict[Any, pd.Series]:
+    """Validation errors of every value of the column `by`, by seed and subset; by place where there are no seeds."""
     keys = [key for key in ("seed", "subset_seed") if key in rows.columns and rows[key].notna().all()]
     if "seed" not in keys:
-        return {float(lr): part["val_error"].reset_index(drop=True) for lr, part in rows.groupby("lr")}
-    return {float(lr): part.groupby(keys)["val_error"].mean() for lr, part in rows.groupby("lr")}
+        return {value: part["val_error"].reset_index(drop=True) for value, part in rows.groupby(by)}
+    return {value: part.groupby(keys)["val_error"].mean() for value, part in rows.groupby(by)}
 
 
-def _complete(rows: pd.DataFrame, errors: dict[float, pd.Series]) -> tuple[list[float], pd.Index]:
+def _complete(rows: pd.DataFrame, by: str, errors: dict[Any, pd.Series]) -> tuple[list[Any], pd.Index]:
     """The rates that ran with all seeds of the sweep (a tuner's trials have seeds of their own) and these seeds; where
     no rate has them all, those of the rate with the most."""
     trial = rows["purpose"].eq("tune") if "purpose" in rows.columns else pd.Series(False, rows.index)
     seeds = max((series.index for series in errors.values()), key=len)
     if not trial.all():
-        own = _by_seed(rows[~trial])
+        own = _by_seed(rows[~trial], by)
         union = pd.Index(sorted({seed for series in own.values() for seed in series.index}))
         seeds = union if any(union.isin(series.index).all() for series in errors.values()) else seeds
     return [lr for lr, series in errors.items() if seeds.isin(series.index).all()], seeds
@@ -100,10 +117,11 @@ def _noise(error: float, images: float, runs: float, *, paired: bool) -> float:
     return float(NOISE * np.sqrt(variance / runs))
 
 
-def _best(rows: pd.DataFrame) -> float:
-    """The lowest mean among the rates that have all the seeds, or one with fewer that is lower by more than noise."""
-    errors = _by_seed(rows)
-    complete, seeds = _complete(rows, errors)
+def _best(rows: pd.DataFrame, by: str) -> Any:
+    """The value of the column `by` with the lowest mean among those that have all the seeds, or one with fewer that is
+    lower by more than noise."""
+    errors = _by_seed(rows, by)
+    complete, seeds = _complete(rows, by, errors)
     means = {lr: float(errors[lr][seeds].mean()) for lr in complete}
     best = min(complete, key=lambda lr: (means[lr], lr))
     known = "val_examples" in rows.columns and rows["val_examples"].notna().all()
@@ -118,7 +136,7 @@ def _best(rows: pd.DataFrame) -> float:
             runs = 2 / (1 / len(errors[lr]) + 1 / len(errors[best]))
         if other - mean > _noise(mean, images, runs, paired=bool(len(shared))):
             leads[lr] = other - mean
-    return max(leads, key=lambda lr: (leads[lr], -lr)) if leads else best
+    return max(sorted(leads), key=lambda lr: leads[lr]) if leads else best
 
 
 def select(table: pd.DataFrame, *, axis: str = "train_size") -> Selection:
@@ -135,7 +153,10 @@ def select(table: pd.DataFrame, *, axis: str = "train_size") -> Selection:
     factor = 1.0 if (factors == 1).any() or factors.empty else float(factors.mode().min())
     other = done & (budget != factor)
     reason = reason.mask(other, budget.map(lambda b: f"budget_factor {b:g}, not {factor:g}"))
-    finished = table[done & ~other]
+    strange = done & ~other & _of_another_rule(table, done & ~other)
+    if strange.any():
+        reason = reason.mask(strange, table["budget_rule"].map(lambda rule: f"budget_rule {rule}, not the other runs'"))
+    finished = table[done & ~other & ~strange]
     size = "train_size" if "train_size" in table.columns and table["train_size"].notna().all() else axis
     choices = []
     if "lr" in finished.columns and finished["lr"].notna().all():

@@ -33,7 +33,7 @@ def known_fields(cell: CellConfig, *, device: str, torch_version: str) -> dict[s
         config_hash=cell.config_hash,
         overrides=cell.overrides,
         family=model.family,
-        model=model.name,
+        model=cell.model_label,
         width=model.width,
         depth=model.depth,
         patch_size=model.patch_size if model.family == "vit" else None,
@@ -53,6 +53,7 @@ def known_fields(cell: CellConfig, *, device: str, torch_version: str) -> dict[s
         torch_version=torch_version,
         git_commit=_git_commit(),
         budget_factor=cell.budget.factor,
+        budget_rule=cell.budget.rule,
         init_from=cell.start,
         purpose=cell.purpose,
     )

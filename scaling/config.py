@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.data.strokes import StrokesConfig
-from scaling.model_config import ModelConfig
+from scaling.model_config import ARCHITECTURE, ModelConfig
 
 
 class ConfigError(ValueError):
@@ -158,6 +158,17 @@ class CellConfig:
     num_classes: int = 0
     flops_per_example: float | None = None  # of a training step; filled in by `parse` where the budget counts in it
     overrides: tuple[str, ...] = ()
+
+    @property
+    def model_label(self) -> str:
+        """What results call the model: its name, and what was changed of its config file without a name of its own, so
+        that two models never share a curve. A patch size counts where it is not the data's."""
+        keys = [word.split("=", 1)[0] for word in self.overrides]
+        if "model.name" in keys or self.model.source in ("torchvision", "timm"):
+            return self.model.name
+        usual = self.model.patch_size == self.data.permute_patch
+        changed = [key for key in ARCHITECTURE if f"model.{key}" in keys and not (key == "patch_size" and usual)]
+        return "-".join([self.model.name, *(f"{key}{getattr(self.model, key)}" for key in changed)])
 
     @property
     def steps(self) -> int:

@@ -41,7 +41,7 @@ class Rates:
 
     def seconds(self, cell: CellConfig) -> float | None:
         """What the cell will take, or None before anything was measured."""
-        model, size = str(cell.model.name), cell.data.image_size
+        model, size = cell.model_label, cell.data.image_size
         same = [key for key in self._seen if key == (model, size)] or [key for key in self._seen if key[0] == model]
         rate = self._rate(same or list(self._seen), size)
         return None if rate is None else rate * cell.steps * cell.optim.batch_size

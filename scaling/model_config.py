@@ -12,6 +12,7 @@ from typing import Any
 POOLS = ("cls", "mean", "map")
 SOURCES = ("scaling", "bit", "torchvision", "timm")
 POS_EMBEDS = ("learned", "sincos", "none")
+ARCHITECTURE = ("width", "depth", "patch_size", "heads", "mlp_ratio", "pool", "pos_embed")  # the rest is recipe
 
 
 class ModelError(ValueError):

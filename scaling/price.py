@@ -57,7 +57,7 @@ def kind_of(cell: CellConfig) -> Kind:
     """What cells must share to run at one rate."""
     patch = cell.model.patch_size if cell.model.family == "vit" else None
     size = (cell.data.image_size, cell.optim.batch_size, cell.precision, cell.threads)
-    return (cell.model.name, patch, *size, device_kind(cell.device))
+    return (cell.model_label, patch, *size, device_kind(cell.device))
 
 
 def _kind_of_record(record: Record) -> Kind:
@@ -136,7 +136,7 @@ def find_rates(cells: Sequence[CellConfig]) -> tuple[Rates, dict[str, int]]:
         kept = _read_cache() | {_cache_key(cell): rate for cell, rate in new}
         write_atomically(cache_file(), json.dumps(kept, indent=1).encode())
     for kind, rate in measured.items():
-        rates.add(kinds[kind].model.name, kinds[kind].data.image_size, round(100 * rate), 100.0)
+        rates.add(kinds[kind].model_label, kinds[kind].data.image_size, round(100 * rate), 100.0)
     guessed = len(missing) - len(measured)
     return rates, sources | {"a few measured steps": len(measured), "the others' average": guessed}
 

@@ -41,7 +41,7 @@ class Progress:
             self._print(f"{cell.cell_name}: {problem}", stays=True)
         elif seconds is not None:
             seen = cell.steps * cell.optim.batch_size
-            self._rates.add(str(cell.model.name), cell.data.image_size, seen, seconds)
+            self._rates.add(cell.model_label, cell.data.image_size, seen, seconds)
 
     def tick(self, running: int) -> None:
         """Prints the line if it is time to: every second in a terminal; elsewhere after 30 s, then ever more rarely,

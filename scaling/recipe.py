@@ -53,7 +53,7 @@ class Entry:
     def matches(self, cell: CellConfig) -> bool:
         data = cell.data
         mine = (self.model, self.data, self.locality, self.image_size)
-        return mine == (cell.model.name, data.name, data.locality, data.image_size)
+        return mine == (cell.model_label, data.name, data.locality, data.image_size)
 
     def value_at(self, train_size: float) -> float:
         size = min(max(train_size, self.smallest), self.largest)
@@ -124,7 +124,7 @@ def recipe_words(names: Sequence[str], cell: CellConfig, words: Sequence[str]) -
         entry = next((entry for entry in recipe.entries if entry.matches(cell)), None)
         if entry is None:
             data = cell.data
-            asked = f"{cell.model.name} on {data.name} at locality {data.locality:g}, image_size {data.image_size}"
+            asked = f"{cell.model_label} on {data.name} at locality {data.locality:g}, image_size {data.image_size}"
             raise ConfigError(f"recipe={name} has no {recipe.key} for {asked}; tune it there, or name a value")
         added.append(f"{recipe.key}={entry.value_at(cell.data.train_size)!r}")
     return tuple(added)

@@ -78,6 +78,7 @@ class Record:
     schema: int = SCHEMA
     init_from: str | None = None  # the run, checkpoint or published weights that it started from
     test_balanced_error: float | None = None  # mean over the classes of each one's error; not in older records
+    budget_rule: str | None = None  # steps, epochs or flops: what a run's length follows; not in older records
     purpose: str = "sweep"  # or tune: a tuner's trial, which does not say what a sweep was meant to hold
 
     def __post_init__(self) -> None:

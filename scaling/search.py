@@ -35,14 +35,14 @@ def setting(cell: CellConfig, key: str) -> float:
     value = getattr(getattr(cell, group), name, None)
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         raise ConfigError(
-            f"tune={key}: {cell.model.name} has {value}; a log grid needs a positive number to start from"
+            f"tune={key}: {cell.model_label} has {value}; a log grid needs a positive number to start from"
         )
     return float(value)
 
 
 def question_of(job: Job) -> Question:
     data = job.cell.data
-    return (job.cell.model.name, str(data.name), data.locality, data.image_size)
+    return (job.cell.model_label, str(data.name), data.locality, data.image_size)
 
 
 def with_words(job: Job, **changed: object) -> list[str]:

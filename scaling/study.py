@@ -10,8 +10,9 @@ from scaling.cells import Composer, Job, key_of
 from scaling.check import budget_jobs
 from scaling.config import CellConfig, ConfigError
 from scaling.launch import Runner
+from scaling.model_config import ARCHITECTURE
 from scaling.price import price, sentence
-from scaling.search import TrialFailed, Tuner
+from scaling.search import Question, TrialFailed, Tuner, question_of
 from scaling.study_config import StudyConfig
 from scaling.sweep import Outcome, cells_due, make_ready, started_by_torchrun
 from scaling.tracking import closing_lines
@@ -31,6 +32,25 @@ def without_grids(jobs: Sequence[Job], keys: Sequence[str]) -> list[Job]:
     return kept
 
 
+def compose_jobs(composer: Composer, words: Sequence[Sequence[str]]) -> list[Job]:
+    """The jobs of these words.
+
+    Raises:
+        ConfigError: a cell cannot work, or two models of one name would share a curve.
+    """
+    jobs = [composer.job(job) for job in words]
+    shapes: dict[Question, dict[str, object]] = {}
+    for job in jobs:
+        question = question_of(job)
+        mine = {key: getattr(job.cell.model, key) for key in ARCHITECTURE}
+        other = shapes.setdefault(question, mine)
+        if mine != other:
+            apart = ", ".join(f"{key} {other[key]} and {mine[key]}" for key in ARCHITECTURE if mine[key] != other[key])
+            raise ConfigError(f"two models are called {question[0]} ({apart}): one curve would mix them; without "
+                              "model.name= the results name each after what was changed")  # fmt: skip
+    return jobs
+
+
 def plan(composer: Composer, words: Sequence[Sequence[str]]) -> list[Job]:
     """The jobs that a command without `tune` is to bring to their records.
 
@@ -40,7 +60,7 @@ def plan(composer: Composer, words: Sequence[Sequence[str]]) -> list[Job]:
     if not words:
         raise ConfigError("the sweep has no cells")
     study = composer.study(words[0])
-    jobs = [composer.job(job) for job in words]
+    jobs = compose_jobs(composer, words)
     if study.recipe:
         jobs = without_grids(jobs, composer.recipe_keys(study))
     return budget_jobs(composer, jobs, study.check_at) if study.check == "budget" else jobs
@@ -64,7 +84,7 @@ def run_study(composer: Composer, words: Sequence[Sequence[str]], runner: Runner
     """
     study = composer.study(words[0])
     if study.tune is not None:
-        jobs = [composer.job(job) for job in words]
+        jobs = compose_jobs(composer, words)
         return _tune(composer, jobs, study, runner), jobs[0].cell
     jobs = plan(composer, words)
     if not started_by_torchrun():  # its processes share one cell: the first of them makes ready

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from omegaconf import DictConfig, OmegaConf
 
 from scaling.compose import STUDY
+from scaling.model_config import ARCHITECTURE
 from scaling.parse import _read, _require
 
 
@@ -65,6 +66,8 @@ def parse_study(config: DictConfig) -> StudyConfig:
     if tune is not None:
         tune = str(tune) if "." in str(tune) else f"optim.{tune}"
         _require(tune.split(".")[0] in ("optim", "model"), f"tune={tune}: a setting of optim or model, such as lr")
+        shape = tune.split(".")[0] == "model" and tune.split(".")[1] in ARCHITECTURE
+        _require(not shape, f"tune={tune} would change the model; a recipe's settings can be tuned, such as lr")
     if isinstance(at, int | list):
         sizes = at if isinstance(at, list) else [at]
         _require(all(isinstance(n, int) and n > 0 for n in sizes), f"check_at={at} are not training sizes")

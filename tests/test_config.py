@@ -8,11 +8,12 @@ import pytest
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
+from scaling.cell_record import known_fields
 from scaling.compose import CONF, SWEEPS, settings
 from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, WandbConfig
 from scaling.model_config import ModelConfig
 from scaling.models import build_model, train_flops_per_example
-from scaling.sweep_file import read_command
+from scaling.sweep_file import cells_of, read_command
 
 GROUPS = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("data", "model", "wandb")}
 
@@ -244,3 +245,33 @@ def test_rerun_overrides_compose_the_same_cell(make_cell: Callable) -> None:
     assert "data.train_size=300" in written
     assert not any(word.startswith(("out=", "budget")) for word in written)
     assert make_cell(*written).config_hash == make_cell(*asked).config_hash
+
+
+def _cell(*words: str) -> CellConfig:
+    """The cell of a command, with the overrides that its record holds."""
+    (cell,) = cells_of(words)
+    return cell
+
+
+def test_another_size_has_another_name_in_results_and_the_same_hash_as_ever() -> None:
+    """Two models of one name would share a curve; the hash and the folder are those of before."""
+    words = ("data.image_size=18", "data.train_size=100")
+    wide = _cell("model=vit_w64d2", "model.width=96", *words)
+    assert _cell("model=vit_w64d2", "model.dropout=0.1", *words).model_label == "vit_w64d2"  # a recipe, not a shape
+    assert wide.model_label == "vit_w64d2-width96"
+    assert wide.cell_name.startswith("vit_w64d2-strokes-")
+    assert known_fields(wide, device="cpu", torch_version="0")["model"] == "vit_w64d2-width96"
+    assert _cell("model=vit_w64d2", "model.width=96", "model.name=mine", *words).model_label == "mine"
+    assert _cell("model=vit_w64d2", "model.patch_size=3", *words).model_label == "vit_w64d2-patch_size3"
+    assert _cell("model=vit_w64d2", "data.permute_patch=3", *words).model_label == "vit_w64d2"
+
+
+def test_two_models_of_one_name_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"two models are called mine \(width 64 and 96\)"):
+        cells_of(["-m", "model=vit_w64d2", "model.width=64,96", "model.name=mine"])
+
+
+def test_the_record_says_which_budget_rule_it_followed() -> None:
+    iso = _cell("budget.rule=epochs", "budget.epochs=3")
+    assert known_fields(iso, device="cpu", torch_version="0")["budget_rule"] == "epochs"
+    assert known_fields(_cell(), device="cpu", torch_version="0")["budget_rule"] == "steps"

@@ -147,3 +147,17 @@ def test_budgets_never_share_a_curve() -> None:
     assert set(got.left_out["reason"]) == {"budget_factor 2, not 1"}
     doubled = select(rows[rows["budget_factor"] > 1])
     assert (len(doubled.fitted), doubled.budget_factor) == (2, 2.0)
+
+
+def test_budget_rules_never_share_a_curve() -> None:
+    """The most common rule; a model that has none of it keeps its own; rows from before the rule was recorded fit."""
+    rows = table(
+        {"budget_rule": "steps"},
+        {"budget_rule": "steps", "seed": 1},
+        {"budget_rule": None, "seed": 2},
+        {"budget_rule": "epochs", "test_error": 0.1, "val_error": 0.1},
+        {"budget_rule": "flops", "model": "w", "family": "cnn"},
+    )
+    got = select(rows)
+    assert sorted(got.fitted["model"]) == ["v", "v", "v", "w"]
+    assert set(got.left_out["reason"]) == {"budget_rule epochs, not the other runs'"}

@@ -77,7 +77,7 @@ def facts_of(cell: CellConfig) -> RunFacts:
     data, steps = cell.data, cell.steps
     config = {key: value for key, value in dataclasses.asdict(cell).items() if key not in _NOT_CONFIG}
     config |= {"config_hash": cell.config_hash, "steps": steps}
-    tags = [cell.model.family, cell.model.name, str(data.name), f"n={data.train_size}"]
+    tags = [cell.model.family, cell.model_label, str(data.name), f"n={data.train_size}"]
     tags += ["tune"] if cell.purpose == "tune" else []
     notes, earlier = None, _earlier(cell)
     if earlier:
