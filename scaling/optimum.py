@@ -109,21 +109,17 @@ class Rule:
         return self.value * (train_size / self.at) ** self.exponent
 
 
-def fit_rule(optima: Mapping[int, Optimum], *, steepest: float = 1.0) -> Rule:
+def fit_rule(optima: Mapping[int, Optimum], *, usual: float = 0.4, steepest: float = 1.0) -> Rule:
     """A power law through the optima at several sizes, weighted by their spreads.
 
-    The exponent is 0 unless it is clearly not (1.64 standard errors), and stays within `steepest`: two noisy optima a
-    factor of three apart in size would else send the value anywhere at the other end of the sweep.
+    The exponent is drawn towards 0 as if it had come from a normal distribution of deviation `usual`, and stays within
+    `steepest`: optima that noise has moved would else send the value anywhere at the other end of the sweep.
     """
     sizes = np.log(np.array(sorted(optima), dtype=float))
     values = np.log([optima[n].value for n in sorted(optima)])
     weights = np.array([optima[n].spread ** -2 for n in sorted(optima)])
     centre = float(np.average(sizes, weights=weights))
     mean = float(np.average(values, weights=weights))
-    exponent, away = 0.0, sizes - centre
-    information = float(np.sum(weights * away**2))
-    if len(optima) > 1 and information > 0:
-        slope = float(np.sum(weights * away * (values - mean)) / information)
-        if abs(slope) > 1.64 / math.sqrt(information):
-            exponent = float(np.clip(slope, -steepest, steepest))
-    return Rule(math.exp(mean), math.exp(centre), exponent)
+    away = sizes - centre
+    slope = float(np.sum(weights * away * (values - mean)) / (np.sum(weights * away**2) + usual**-2))
+    return Rule(math.exp(mean), math.exp(centre), float(np.clip(slope, -steepest, steepest)))

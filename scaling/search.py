@@ -17,6 +17,7 @@ from scaling.recipe import tidy
 from scaling.record import FILE_NAME, read_record
 from scaling.study_config import StudyConfig, TuningConfig
 
+FAR = 8  # between the two sizes that are tuned
 Launch = Callable[[Sequence[Job]], object]
 Question = tuple[str, str, float, int]  # model, data, locality, image size
 
@@ -116,8 +117,8 @@ class Tuner:
         self.key, self.tuning = study.tune, study.tuning
         self._composer, self._launch = composer, launch
         plain = [job for job in jobs if not job.sets(self.key)] or list(jobs)
-        self.templates = {question_of(job): job for job in reversed(plain)}
-        self.templates = dict(sorted(self.templates.items()))
+        self.templates = dict(sorted({question_of(job): job for job in reversed(plain)}.items()))
+        self._of_size = {(question_of(job), job.cell.data.train_size): job for job in reversed(plain)}
         self.sizes = sorted({job.cell.data.train_size for job in plain})
         known = sorted({job.cell.seed for job in plain})
         count = self.tuning.seeds + self.tuning.fresh
@@ -125,21 +126,28 @@ class Tuner:
         self.seeds, self.fresh = known[: self.tuning.seeds], known[self.tuning.seeds : count]
 
     def tuned_sizes(self) -> list[int]:
-        """Two of the lower sizes, where a trial is cheap, unless others are asked for."""
-        last = len(self.sizes) - 1
-        return sorted(set(self.tuning.sizes or [self.sizes[round(0.2 * last)], self.sizes[round(0.6 * last)]]))
+        """The lowest size and the first that is far from it, unless others are asked for: two near ones would not show
+        through their noise how the optimum moves."""
+        far = [n for n in self.sizes if n >= FAR * self.sizes[0]] or self.sizes[-1:]
+        return sorted(set(self.tuning.sizes or [self.sizes[0], far[0]]))
 
     def held_size(self) -> int | None:
-        """A size outside the fit, where the rule is tried: an upper one of the sweep unless another is asked for."""
+        """A size outside the fit, where the rule is tried: the next of the sweep above the tuned ones, or where there
+        is none the one in their middle, unless another is asked for."""
         if self.tuning.held is not None:
             return self.tuning.held or None
         tuned = self.tuned_sizes()
-        place = self.sizes[round(0.8 * (len(self.sizes) - 1))]
-        above = [n for n in self.sizes if n >= place and n not in tuned]
-        return above[0] if above else next((n for n in reversed(self.sizes) if n not in tuned), None)
+        middle = math.sqrt(tuned[0] * tuned[-1])
+        rest = sorted((n for n in self.sizes if n not in tuned), key=lambda n: abs(math.log(n / middle)))
+        return next((n for n in self.sizes if n > tuned[-1]), rest[0] if rest else None)
 
     def searches(self, sizes: Sequence[int]) -> list[Search]:
-        return [Search(job, n, self.key, self.tuning) for job in self.templates.values() for n in sizes]
+        """A search for every question and size, from the sweep's own cell of that size where it has one."""
+        return [
+            Search(self._of_size.get((question, n), job), n, self.key, self.tuning)
+            for question, job in self.templates.items()
+            for n in sizes
+        ]
 
     def job(self, search: Search, value: float, seed: int) -> Job:
         changed = {"data__train_size": search.size, "seed": seed, self.key.replace(".", "__"): value, "purpose": "tune"}

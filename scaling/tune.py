@@ -7,13 +7,14 @@ grids.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from scaling.compose import CONF
 from scaling.config import ConfigError
-from scaling.optimum import Optimum, Rule, best_value, find_optimum, fit_rule, mean_errors
+from scaling.optimum import Optimum, Rule, find_optimum, fit_rule, mean_errors
 from scaling.recipe import Entry, Recipe, tidy, write_recipe
 from scaling.search import Asked, Question, Search, Tuner, question_of, setting
 
@@ -30,20 +31,19 @@ class Found:
 
 
 def _check_held(tuner: Tuner, found: Found, held: Search) -> Found:
-    """Tries the rule at a size that it was not fitted to, and fits it again with that size if it does not hold."""
+    """Says whether the rule holds at a size that it was not fitted to, and fits it again with that size."""
     predicted = tidy(found.rule.value_at(held.size))
     means = mean_errors(held.trials)
-    best, _ = best_value(held.trials)
     optimum = find_optimum(held.trials, val_examples=held.val_examples, step=tuner.tuning.factor)
-    worse = means[predicted] - means[best]
-    text = f"at n = {held.size} the rule's {predicted:g} has validation error {means[predicted]:.3f}"
-    if worse <= 2 * optimum.noise:
-        low, high = min(means), max(means)
-        return Found(found.question, found.rule, [*found.searches, held], found.optima,
-                     (*found.notes, f"held: {text}, no worse than {low:g} and {high:g}"))  # fmt: skip
+    best = optimum.best_tried
+    text = f"held: at n = {held.size} the rule's {predicted:g} has validation error {means[predicted]:.3f}"
+    if means[predicted] - means[best] <= 2 * optimum.noise:
+        text += f", not clearly worse than any of {min(means):g} to {max(means):g}"
+    else:
+        text += f", and {best:g} has {means[best]:.3f}: the rule of the other sizes does not hold there"
     optima = found.optima | {held.size: optimum}
-    note = f"held: {text}, {best:g} has {means[best]:.3f}: the rule was fitted again with this size"
-    return Found(found.question, fit_rule(optima), [*found.searches, held], optima, (*found.notes, note))
+    notes = (*found.notes, f"{text}; it was then fitted with this size, too")
+    return Found(found.question, fit_rule(optima), [*found.searches, held], optima, notes)
 
 
 def _find(tuner: Tuner) -> list[Found]:
@@ -91,18 +91,14 @@ def _run_fresh(tuner: Tuner, entries: Sequence[Entry]) -> list[Entry]:
     """The chosen values once more, with seeds that no trial had: an error that was not picked for being low."""
     if not tuner.fresh:
         return list(entries)
-    searches = {}
-    for entry, template in zip(entries, tuner.templates.values(), strict=True):
-        for n in tuner.tuned_sizes():
-            searches[entry.model, entry.data, entry.locality, n] = Search(template, n, tuner.key, tuner.tuning)
-    by_question = {(e.model, e.data, e.locality): e for e in entries}
-    tuner.run([(s, by_question[key[:3]].value_at(key[3]), seed) for key, s in searches.items() for seed in tuner.fresh])
+    by_question = dict(zip(tuner.templates, entries, strict=True))
+    searches = tuner.searches(tuner.tuned_sizes())
+    chosen = [(search, by_question[question_of(search.template)].value_at(search.size)) for search in searches]
+    tuner.run([(search, value, seed) for search, value in chosen for seed in tuner.fresh])
     noted = []
-    for entry in entries:
-        texts = []
-        for n in tuner.tuned_sizes():
-            errors = list(searches[entry.model, entry.data, entry.locality, n].errors.values())
-            texts.append(f"{sum(errors) / len(errors):.3f} at n = {n}")
+    for question, entry in by_question.items():
+        mine = [search for search in searches if question_of(search.template) == question]
+        texts = [f"{statistics.mean(search.errors.values()):.3f} at n = {search.size}" for search in mine]
         note = f"fresh seeds {', '.join(map(str, tuner.fresh))}: validation error {', '.join(texts)}"
         noted.append(Entry(**{**vars(entry), "notes": (*entry.notes, note)}))
     return noted
