@@ -3,6 +3,8 @@
 - Rows that did not finish are never fitted.
 - Rows of another `budget_factor` never share a curve: factor 1 is fitted (else the most common one); the others are
   evidence for the audit. Nor do rows of another `budget_rule`: per model the question's most common one is fitted.
+- Rows that differ in another setting of the recipe, such as a tuner's trials of the weight decay, never share a curve:
+  the better one is fitted, by the same rule.
 - Per model and size the learning rate with the lowest mean `val_error` over the sweep's seeds is fitted, among the
   rates that ran with all of them; ties go to the lower rate. A rate with fewer seeds is held against that one on the
   seeds that both have, and has to beat it by more than noise: the lowest of several single runs is low by luck, too.
@@ -18,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.arguments import InputError
+from analysis.rerun import overrides_of
 
 SPREAD = 0.05  # between seeds, relative to the error
 NOISE = 2.0  # standard deviations
@@ -139,6 +142,29 @@ def _best(rows: pd.DataFrame, by: str) -> Any:
     return max(sorted(leads), key=lambda lr: leads[lr]) if leads else best
 
 
+def _of_another_recipe(finished: pd.DataFrame, size: str) -> pd.Series:
+    """Why rows are not fitted that differ from others of their model, size and learning rate in a setting that is no
+    column, such as the weight decay: the one with the lower `val_error` is."""
+    no_rows = pd.Series("", finished.index[:0], dtype=object)
+    if not {"overrides", "val_error"} <= set(finished.columns) or finished["val_error"].isna().any():
+        return no_rows
+    words = pd.Series([_recipe(row) for row in finished.to_dict("records")], finished.index, dtype=object)
+    reasons = [no_rows]
+    for _, rows in finished.groupby(["model", size, "lr"]):
+        mine = words[rows.index]
+        if mine.nunique() > 1:
+            best = _best(rows.assign(recipe=mine), "recipe")
+            losers = mine[mine != best]
+            reasons.append(losers.map(lambda w, b=best: f"{w}: {b} has the lower val_error"))
+    return pd.concat(reasons)
+
+
+def _recipe(row: dict[Any, Any]) -> str:
+    """The settings of a row's recipe that are not its config file's, the learning rate aside."""
+    words = [w for w in overrides_of(row) or () if w.startswith(("optim.", "model.")) and not w.startswith("optim.lr=")]
+    return ", ".join(sorted(words)) or "the usual recipe"
+
+
 def select(table: pd.DataFrame, *, axis: str = "train_size") -> Selection:
     """Chooses the rows to fit among one question's checked rows.
 
@@ -160,7 +186,9 @@ def select(table: pd.DataFrame, *, axis: str = "train_size") -> Selection:
     size = "train_size" if "train_size" in table.columns and table["train_size"].notna().all() else axis
     choices = []
     if "lr" in finished.columns and finished["lr"].notna().all():
-        for (model, _), rows in finished.groupby(["model", size], sort=True):
+        worse = _of_another_recipe(finished, size)
+        reason.update(worse)
+        for (model, _), rows in finished.drop(index=worse.index).groupby(["model", size], sort=True):
             choice = _choose(rows, str(model), float(rows[size].iloc[0]))
             choices.append(choice)
             losers = table.index.isin(rows.index[rows["lr"] != choice.lr])

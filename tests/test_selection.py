@@ -161,3 +161,24 @@ def test_budget_rules_never_share_a_curve() -> None:
     got = select(rows)
     assert sorted(got.fitted["model"]) == ["v", "v", "v", "w"]
     assert set(got.left_out["reason"]) == {"budget_rule epochs, not the other runs'"}
+
+
+def test_a_tuners_trials_of_another_setting_are_no_further_seeds() -> None:
+    """Three weight decays at one learning rate: the best on validation is fitted, alone."""
+    words = ["data=strokes", "model=v"]
+    rows = table(
+        {"overrides": words, "val_error": 0.3, "seed": 0},
+        {"overrides": [*words, "optim.weight_decay=0.5"], "val_error": 0.2, "seed": 0, "purpose": "tune"},
+        {"overrides": [*words, "optim.weight_decay=5.0"], "val_error": 0.6, "seed": 0, "purpose": "tune"},
+        {"overrides": [*words, "optim.lr=0.1"], "val_error": 0.5, "seed": 0, "lr": 0.1},
+        {"overrides": [*words, "optim.weight_decay=0.5"], "train_size": 200},
+    )
+    got = select(rows.assign(purpose=rows["purpose"].fillna("sweep")))
+    assert sorted(got.fitted["val_error"]) == [0.2, 0.3]
+    assert [choice.tried for choice in got.choices] == [(1e-3, 0.1), (1e-3,)]
+    assert got.choices[0].val_errors == pytest.approx((0.2, 0.5))  # at each rate with the best of the rest
+    assert set(got.left_out["reason"]) == {
+        "the usual recipe: optim.weight_decay=0.5 has the lower val_error",
+        "optim.weight_decay=5.0: optim.weight_decay=0.5 has the lower val_error",
+        "learning rate 0.1: 0.001 has the lower val_error",
+    }
