@@ -185,8 +185,11 @@ class Tuner:
         for search, value, seed, job in jobs:
             path = job.cell.folder / FILE_NAME
             record = read_record(path) if path.exists() else None
-            if record is None or record.status == "failed":
+            if record is None:
                 raise TrialFailed(f"{job.cell.cell_name}: no result, so nothing was chosen; the same command goes on")
+            if record.status == "failed":
+                why = (record.error_text or "no message").strip().splitlines()[-1]
+                raise TrialFailed(f"{job.cell.cell_name} failed ({why}): nothing was chosen; retry=failed goes on")
             error = 1.0 if record.status == "diverged" else record.val_error
             assert error is not None
             search.errors[value, seed] = error

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from scaling.cell_record import known_fields
+from scaling.cell_record import known_fields, unfinished_record
 from scaling.cells import Job
 from scaling.config import ConfigError
 from scaling.optimum import Optimum, Trial, find_optimum, fit_rule, mean_errors
@@ -219,7 +219,16 @@ def test_a_trial_that_failed_stops_the_tuner(make_tuner: Callable[..., tuple[Tun
 
     tuner, _ = make_tuner()
     tuner._launch = lambda jobs: None
-    with pytest.raises(TrialFailed, match="nothing was chosen"):
+    with pytest.raises(TrialFailed, match="nothing was chosen; the same command goes on"):
+        tune(tuner, save=None, command="x")
+
+    def fail(jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            record = unfinished_record(job.cell, "failed", "a\nno room", device="cpu", torch_version="0")
+            write_record(record, job.cell.folder)
+
+    tuner._launch = fail
+    with pytest.raises(TrialFailed, match=r"failed \(no room\): nothing was chosen; retry=failed goes on"):
         tune(tuner, save=None, command="x")
 
 
