@@ -188,6 +188,10 @@ class Pool:
             if self._false_starts >= _MAX_FALSE_STARTS:
                 raise PoolError(f"workers do not start: {text.replace('its', 'the', 1)}")
             return "stopped", None  # not the cell's fault
+        if (
+            worker.device is None and worker.process.exitcode == 0
+        ):  # it was leaving, after a GPU fault of the cell before
+            return "stopped", None
         device, torch_version = worker.device or cell.device, worker.torch_version
         record = unfinished_record(cell, "failed", text, device=device, torch_version=torch_version)
         try:

@@ -20,7 +20,7 @@ class TuningConfig:
     held: int | None = None  # the size at which the rule is checked; null: a larger one of the sweep's, 0: no check
     factor: float = 4.0  # between the values of the first grid; its root is the finest step
     values: int = 5  # of the first grid
-    growth: int = 4  # values that a grid may gain on each side while its best is at an edge
+    growth: int = 4  # values that a grid may gain while its best is at an edge
     seeds: int = 2  # of the best values
     fresh: int = 1  # seeds that no trial had, to run the chosen values again
     save: str | None = None  # also write the recipe to conf/recipes/SAVE.yaml of this checkout
