@@ -120,9 +120,7 @@ def _ray_cluster(settings: Any) -> Iterator[None]:
     """Ray, started before its launcher does it, which then uses it: Ray takes SIGTERM for itself when it starts, and
     would end the command with another status and without a word."""
     options: Any = OmegaConf.to_container(settings, resolve=True)
-    if (
-        "address" not in options
-    ):  # of a cluster of ours whose command was killed, Ray's helpers wait a minute for its end
+    if not options.get("address"):  # our own cluster: its helpers would outlive a command that is killed by a minute
         os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
     import ray
 
