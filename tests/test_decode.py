@@ -167,6 +167,41 @@ def test_what_is_no_image_is_refused_with_its_reason(saved: Callable, tmp_path: 
     assert "\n" not in str(error.value)
 
 
+SMOOTH = np.asarray(Image.fromarray(RGB).resize((93, 61), Image.Resampling.BICUBIC))
+JPEGS = [
+    dict(), dict(subsampling=0), dict(subsampling=1), dict(subsampling="4:1:1"), dict(progressive=True),
+    dict(restart_marker_rows=1), dict(quality=30),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_jpeg_has_pils_pixels(saved: Callable, mode: str) -> None:
+    """Grey and RGB JPEGs are decoded by libjpeg-turbo itself; PIL's own decoder is what they are held against."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for options in JPEGS:
+        kept = options if mode == "RGB" else {key: value for key, value in options.items() if key != "subsampling"}
+        path = saved(Image.fromarray(SMOOTH).convert(mode).crop((0, 0, 61, 61)), "x.jpg", exif=exif, **kept)
+        with Image.open(path) as picture:
+            expected = np.rot90(np.asarray(picture.convert("RGB")), -1)
+        assert np.array_equal(_read(path, size=61).transpose(1, 2, 0), expected), options
+
+
+@pytest.mark.parametrize("options", [dict(), dict(progressive=True), dict(restart_marker_rows=1)])
+@pytest.mark.parametrize("damage", ["zeroed", "lost"])
+def test_jpeg_data_that_are_damaged_in_the_middle_are_refused(saved: Callable, options: dict, damage: str) -> None:
+    """A block of zeros, as of a disk, or bytes that are gone, as of a broken copy: PIL decodes both without a word."""
+    path = Path(saved(Image.fromarray(SMOOTH).resize((256, 256)), "x.jpg", quality=90, **options))
+    content = bytearray(path.read_bytes())
+    middle = slice(len(content) // 2, len(content) // 2 + 200)
+    content[middle] = bytes(200) if damage == "zeroed" else b""
+    path.write_bytes(content)
+    with Image.open(path) as picture:
+        picture.load()
+    with pytest.raises(UnreadableImage, match="damaged: "):
+        _read(str(path))
+
+
 def test_a_decompression_bomb_is_refused_and_a_large_image_is_not(
     saved: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
