@@ -35,10 +35,11 @@ bench: $(VENV)/.installed-dev
 	@OMP_NUM_THREADS=1 $(PY) benchmarks/tracking.py
 	@OMP_NUM_THREADS=1 $(PY) benchmarks/sweep.py
 
+# The models of sweeps/cifar10.yaml, whose 144 cells are priced at the rates of as many as 16 processes sharing the GPU.
+MODELS := resnet8,resnet20,resnet18_small,vit_w64d4,vit_w96d6,vit_w192d12
 bench-gpu: $(VENV)/.installed-dev
 	@$(PY) benchmarks/train.py device=cuda $(BENCH)
-	@$(PY) benchmarks/packing.py device=cuda at_once=1,4,8,16 steps=4000 \
-		models=resnet8,resnet20,resnet18_small,vit_w48d3,vit_w64d4,vit_w96d6
+	@$(PY) benchmarks/packing.py device=cuda at_once=1,4,8,16 models=$(MODELS)
 	@$(PY) benchmarks/models.py device=cuda
 
 format: $(VENV)/.installed-dev

@@ -1,15 +1,14 @@
 """Training-step speed of our ViT, CIFAR ResNet and BiT against models of the same size in timm, in the same process.
 
-python benchmarks/models.py [device=cpu] [threads=1] [rounds=11] [only=ViT] [precision=fp32,bf16]     minutes on a core
+python benchmarks/models.py [device=cpu] [threads=1] [rounds=9] [only=ViT] [precision=fp32,bf16]     minutes on a core
 
 Each line is a ratio, ours over theirs in images/s (above 1: ours is faster): pairs of one step each, in turns, whose
-ratios' median is printed with its middle half, since other work on the machine changes from second to second.
+ratios' median is printed with its middle half, since other work on the machine changes from second to second. On a CPU
+seconds are those of its processor. bf16 is measured by default where the device has instructions for it.
 """
 
 from __future__ import annotations
 
-import os
-import platform
 import statistics
 import sys
 import time
@@ -18,9 +17,11 @@ from collections.abc import Callable
 import timm
 import torch
 import torch.nn.functional as F
+from machine import find, machine
 from torch import nn
+from usual import timm_model
 
-from scaling.devices import TABLE
+from scaling.devices import TABLE, auto_precision
 from scaling.models import num_params
 from scaling.models.bit import BiT
 from scaling.models.named import named_model
@@ -39,13 +40,7 @@ def _vit(size: str, image_size: int, patch_size: int) -> tuple[nn.Module, nn.Mod
 
 
 def _cifar_resnet(depth: int) -> tuple[nn.Module, nn.Module]:
-    """timm has no 6n+2 ResNets: theirs is its ResNet class with their stem, widths and blocks, and 1x1 shortcuts."""
-    blocks = (depth - 2) // 6
-    block = timm.models.resnet.BasicBlock
-    theirs = timm.models.ResNet(block, layers=(blocks,) * 3, channels=(16, 32, 64), num_classes=10)
-    theirs.conv1, theirs.bn1 = nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
-    theirs.maxpool, theirs.layer1[0], theirs.layer4 = nn.Identity(), block(16, 16), nn.Identity()
-    return ResNet(channels=3, num_classes=10, depth=depth), theirs
+    return ResNet(channels=3, num_classes=10, depth=depth), timm_model(f"resnet{depth}", 10)
 
 
 def _resnet18() -> tuple[nn.Module, nn.Module]:
@@ -54,17 +49,24 @@ def _resnet18() -> tuple[nn.Module, nn.Module]:
     return ours, timm.create_model("resnet18", num_classes=10)
 
 
+def _resnet18_small() -> tuple[nn.Module, nn.Module]:
+    """The same with a stem for small images, in both."""
+    ours = named_model("torchvision", "resnet18_small", image_size=32, channels=3, num_classes=10)
+    return ours, timm_model("resnet18_small", 10)
+
+
 def _bit() -> tuple[nn.Module, nn.Module]:
     return BiT(channels=3, num_classes=10, depth=50, width=64), timm.create_model("resnetv2_50x1_bit", num_classes=10)
 
 
 def _stepper(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, bf16: bool) -> Callable[[], float]:
     """One training step with AdamW: forward, backward, update. Returns its seconds."""
+    clock = time.perf_counter if images.device.type == "cuda" else time.process_time
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     model.train()
 
     def step() -> float:
-        start = time.perf_counter()
+        start = clock()
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
             logits = model(images)
         F.cross_entropy(logits.float(), labels).backward()
@@ -72,7 +74,7 @@ def _stepper(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, bf16:
         optimizer.zero_grad(set_to_none=True)
         if images.device.type == "cuda":
             torch.cuda.synchronize()
-        return time.perf_counter() - start
+        return clock() - start
 
     return step
 
@@ -99,37 +101,30 @@ def compare(
     return f"{statistics.median(ratios):5.2f} ({low:.2f}-{high:.2f})  {speeds[0]:8.0f} {speeds[1]:8.0f}  {counts}"
 
 
-def _machine(device: str, threads: int) -> str:
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
-    model = platform.processor() or platform.machine()
-    if os.path.exists("/proc/cpuinfo"):
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), model)
-    return f"{model}, {os.cpu_count()} cores, {threads} threads used"
-
-
 def main(arguments: list[str]) -> int:
-    values = {"device": "cpu", "threads": "1", "rounds": "11", "only": "", "precision": "fp32,bf16"}
+    values = {"device": "cpu", "threads": "1", "rounds": "9", "only": "", "precision": ""}
     values |= dict(word.split("=", 1) for word in arguments if "=" in word)
-    device, threads, rounds = values["device"], int(values["threads"]), int(values["rounds"])
+    device, threads, rounds = find(values["device"]), int(values["threads"]), int(values["rounds"])
+    fast_bf16 = auto_precision(torch.device(device)) == "bf16"
+    precisions = (values["precision"] or ("fp32,bf16" if fast_bf16 else "fp32")).split(",")
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     large = device.startswith("cuda")
-    print(f"{_machine(device, threads)}; torch {torch.__version__}, timm {timm.__version__}")
+    print(f"{machine(device, threads)}, timm {timm.__version__}")
     print(f"{'training step, ours over timm':<34} ratio (half)       images/s ours, theirs  parameters")
     pairs: list[tuple[str, tuple[nn.Module, nn.Module], int, int]] = [
         ("ViT-Ti/4 at 32", _vit("ti", 32, 4), 32, 1024 if large else 16),
         ("ViT-Ti/8 at 32", _vit("ti", 32, 8), 32, 1024 if large else 32),
         ("ViT-Ti/16 at 224", _vit("ti", 224, 16), 224, 128 if large else 2),
         ("ResNet-20 at 32", _cifar_resnet(20), 32, 2048 if large else 64),
+        ("ResNet-18 small at 32", _resnet18_small(), 32, 1024 if large else 8),
         ("ResNet-18 at 64", _resnet18(), 64, 1024 if large else 8),
         ("BiT-R50x1 at 64", _bit(), 64, 256 if large else 2),
     ]
     for name, pair, image_size, batch in pairs:
         if values["only"] not in name:
             continue
-        for precision in values["precision"].split(","):
+        for precision in precisions:
             label = f"{name}, batch {batch}, {precision}"
             bf16 = precision == "bf16"
             line = compare(pair, image_size=image_size, batch=batch, bf16=bf16, rounds=rounds, device=device)

@@ -1,6 +1,6 @@
 """What a cell costs beside its training: many trivial cells by the default launcher, W&B offline.
 
-    python benchmarks/sweep.py [cells=200] [workers=2] [key=value ...]
+    python benchmarks/sweep.py [cells=60] [workers=2] [key=value ...]
 
 Prints the seconds of wall time a cell over its training time, for one worker and for the whole sweep: once with the
 start (composing the cells, loading torch in every worker), and once from the first record to the last.
@@ -21,7 +21,7 @@ budget.steps=16 optim.batch_size=16 device=cpu threads=1 sweep=trivial""".split(
 
 def main() -> int:
     asked = dict(word.split("=", 1) for word in sys.argv[1:])
-    cells, workers = int(asked.pop("cells", 200)), int(asked.pop("workers", 2))
+    cells, workers = int(asked.pop("cells", 60)), int(asked.pop("workers", 2))
     words = [*TRIVIAL, f"seed={','.join(map(str, range(cells)))}", f"workers={workers}"]
     words += [f"{key}={value}" for key, value in asked.items()]
     with tempfile.TemporaryDirectory() as folder:

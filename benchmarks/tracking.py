@@ -1,6 +1,6 @@
 """What logging costs a cell, beyond its training: seconds for each way of tracking, in one process, offline.
 
-python benchmarks/tracking.py [cells=30] [points=50]     a minute on one core, in a temporary folder
+python benchmarks/tracking.py [cells=20] [points=50]     a minute on one core, in a temporary folder
 
 Each cell logs `points` points of a curve and a whole record, as scaling.cell does, and trains nothing. The ways take
 turns; printed are the median over the cells with its middle half, and what the first cell costs once per process.
@@ -9,7 +9,6 @@ turns; printed are the median over the cells with its middle half, and what the 
 from __future__ import annotations
 
 import dataclasses
-import platform
 import statistics
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import time
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from machine import machine
 
 from scaling.compose import CONF
 from scaling.config import CellConfig
@@ -44,7 +44,7 @@ def _log(cell: CellConfig, points: int) -> float:
 
 def main() -> None:
     options = dict(word.split("=", 1) for word in sys.argv[1:])
-    count, points = int(options.get("cells", 30)), int(options.get("points", 50))
+    count, points = int(options.get("cells", 20)), int(options.get("points", 50))
     with tempfile.TemporaryDirectory() as folder, initialize_config_dir(str(CONF), version_base="1.3"):
         cells = {way: parse(compose("config", [*words, f"out={folder}"])) for way, words in WAYS.items()}
         seconds: dict[str, list[float]] = {way: [] for way in WAYS}
@@ -52,7 +52,7 @@ def main() -> None:
             for way, cell in cells.items():
                 seconds[way].append(_log(dataclasses.replace(cell, seed=seed), points))
         size = sum(p.stat().st_size for p in Path(folder).glob("single/wandb/*/**/*") if p.is_file())
-    print(f"{platform.processor() or platform.machine()}, {count} cells, {points} points each")
+    print(f"{machine('cpu', 1)}; {count} cells, {points} points each")
     print(f"{'':<14}{'seconds a cell':>15}  {'middle half':<15} first of a process")
     for way, (first, *rest) in seconds.items():
         low, middle, high = statistics.quantiles(rest, n=4)

@@ -1,12 +1,12 @@
 """Images/s of data loading alone and of training end to end: (a) the usual script, (b) timm's model in that script,
 (c) ours, side by side on one machine.
 
-python benchmarks/train.py [only=loader,resnet8,...] [device=cpu] [cores=1] [repeats=3] [seconds=5] [root=DIR]
+python benchmarks/train.py [only=loader,resnet8,...] [device=cpu] [cores=1] [repeats=3] [seconds=4] [root=DIR]
 
-Every measurement is a process of its own, the ways take turns, and medians of the repeats are printed; ratios are of
-neighbours in time. "by processor time" divides by the time that the processors worked, which other work on the machine
-changes little. Share: of the machine's fastest matmul in the same precision. Without root= the images are CIFAR-10 from
-SCALING_SHARED_DATA, or made here.
+Every way has a process of its own, they take turns, and medians of the repeats are printed; ratios are of neighbours in
+time. "by proc." is the ratio by the time that the processors worked, which other work on a CPU changes little. Share:
+of the machine's fastest matmul in the same precision, on a CPU by processor time. Memory: the process's peak, on a GPU
+that of its tensors. Without root= the images are CIFAR-10 from SCALING_SHARED_DATA, or made here.
 """
 
 from __future__ import annotations
@@ -16,25 +16,51 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from machine import find_images, machine, matmul_peak
+from machine import find, find_images, machine, matmul_peak
 
 WAYS = ("usual", "timm", "ours")
 BATCH = {"none": 128, "resnet8": 128, "resnet20": 128, "resnet18_small": 32, "vit_w64d4": 128, "vit_ti": 32}
 GPU_BATCH = 512
 
 
-def _measure(way: str, model: str, options: dict[str, str]) -> dict[str, Any]:
-    words = [f"way={way}", f"model={model}", *(f"{key}={value}" for key, value in options.items())]
-    line = [sys.executable, str(Path(__file__).with_name("variant.py")), *words]
-    done = subprocess.run(line, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"error: {' '.join(words)}: {done.stderr.strip().splitlines()[-1]}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+class Way:
+    """A process of `variant.py` that is ready to measure."""
+
+    def __init__(self, way: str, model: str, options: dict[str, str]) -> None:
+        self.words = [f"way={way}", f"model={model}", *(f"{key}={value}" for key, value in options.items())]
+        line = [sys.executable, str(Path(__file__).with_name("variant.py")), *self.words]
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self.process = subprocess.Popen(
+            line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True
+        )
+        self._answer()  # ready: the next way may start
+
+    def _answer(self) -> str:
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        if not line:
+            self.process.wait()
+            self.errors.seek(0)
+            said = self.errors.read().strip().splitlines()
+            raise SystemExit(f"error: {' '.join(self.words)}: {said[-1] if said else 'it was killed'}")
+        return line
+
+    def measure(self) -> dict[str, Any]:
+        assert self.process.stdin
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return json.loads(self._answer())
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+        self.errors.close()
 
 
 def _rate(found: dict[str, Any], key: str) -> float:
@@ -44,7 +70,14 @@ def _rate(found: dict[str, Any], key: str) -> float:
 def compare(model: str, options: dict[str, str], *, repeats: int, peak: Callable[[str], float]) -> list[str]:
     """The lines of one model: for each way images/s, the ratio to the usual script by both clocks, share and memory."""
     ways = [way for way in WAYS if model != "none" or way != "timm"]
-    rounds = [{way: _measure(way, model, options) for way in ways} for _ in range(repeats)]
+    started: dict[str, Way] = {}
+    try:
+        for way in ways:
+            started[way] = Way(way, model, options)
+        rounds = [{way: started[way].measure() for way in ways} for _ in range(repeats)]
+    finally:
+        for process in started.values():
+            process.end()
     flops, lines = rounds[0]["ours"].get("flops_per_image"), []
     for way in ways:
         runs = [found[way] for found in rounds]
@@ -54,7 +87,8 @@ def compare(model: str, options: dict[str, str], *, repeats: int, peak: Callable
             for key in ("wall", "processor")
         ]
         precision = runs[0].get("precision", "fp32")
-        share = f"{flops * statistics.median(rates) / peak(precision):6.1%}" if flops else "      "
+        worked = rates if options["device"].startswith("cuda") else [_rate(run, "processor") for run in runs]
+        share = f"{flops * statistics.median(worked) / peak(precision):6.1%}" if flops else "      "
         memory = statistics.median(run["memory"] for run in runs) / 2**20
         spread = f"({min(rates):,.0f}-{max(rates):,.0f})"
         lines.append(
@@ -65,10 +99,11 @@ def compare(model: str, options: dict[str, str], *, repeats: int, peak: Callable
 
 
 def main(arguments: list[str]) -> int:
-    values = {"device": "cpu", "cores": "1", "repeats": "3", "seconds": "5", "root": "", "images": "10000"}
+    values = {"device": "cpu", "cores": "1", "repeats": "3", "seconds": "4", "root": "", "images": "4000"}
     values |= {"only": "loader,resnet8,resnet20,resnet18_small,vit_w64d4,vit_ti"}
-    values |= dict(word.split("=", 1) for word in arguments if "=" in word)
-    root, device, cores = find_images(values["root"]), values["device"], int(values["cores"])
+    values |= {"batch": "", "workers": ""} | dict(word.split("=", 1) for word in arguments if "=" in word)
+    device, cores = find(values["device"]), int(values["cores"])
+    root = find_images(values["root"])
     torch.set_num_threads(cores)
     print(f"{machine(device, cores)}\nimages: {Path(root).name}")
 
@@ -82,9 +117,9 @@ def main(arguments: list[str]) -> int:
     print(f"{'':<28}{'images/s':>9} {'(lowest-highest)':<17}{'ratio':>7} {'by proc.':>9}    share   memory")
     for name in values["only"].split(","):
         model = "none" if name == "loader" else name
-        batch = GPU_BATCH if device.startswith("cuda") else BATCH[model]
+        batch = values["batch"] or str(GPU_BATCH if device.startswith("cuda") else BATCH[model])
         options = {key: values[key] for key in ("device", "cores", "seconds", "images")} | {"root": root}
-        options |= {"batch": str(batch), "workers": str(cores if not device.startswith("cuda") else 8)}
+        options |= {"batch": batch, "workers": values["workers"] or str(8 if device.startswith("cuda") else cores)}
         for line in compare(model, options, repeats=int(values["repeats"]), peak=peak):
             print(line, flush=True)
     return 0

@@ -1,12 +1,14 @@
-"""One measurement in a process of its own, a line of JSON out: for `benchmarks/train.py`, which sets them side by side.
+"""One way of training one model in a process of its own, for `benchmarks/train.py`, which sets the ways side by side:
+an empty line when it is ready, then for every line on stdin a measurement, one line of JSON.
 
-python benchmarks/variant.py way=ours model=resnet8 root=DIR [device=cpu] [batch=128] [seconds=5] [cores=1] [workers=1]
+echo | python benchmarks/variant.py way=ours model=resnet8 root=DIR [device=cpu] [batch=128] [seconds=5] [cores=1]
 
 `way` is usual, timm or ours; model=none measures the loader alone. On Linux the process and its workers share `cores`.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 WARM_UP = 2  # steps
+Measure = Callable[[], dict[str, Any]]
 
 
 def processor_seconds() -> float:
@@ -30,9 +33,11 @@ def processor_seconds() -> float:
     return total
 
 
-def _timed(step: Callable[[], int], *, seconds: float, wait: Callable[[], None]) -> dict[str, float]:
+def _timed(
+    step: Callable[[], int], *, seconds: float, wait: Callable[[], None], warm_up: int = WARM_UP
+) -> dict[str, float]:
     """Images, wall and processor seconds of at least three steps; `step` returns its images, `wait` ends what runs."""
-    for _ in range(WARM_UP):
+    for _ in range(warm_up):
         step()
     wait()
     images, start, before = 0, time.perf_counter(), processor_seconds()
@@ -50,7 +55,7 @@ def _wait(device: str) -> Callable[[], None]:
     return torch.cuda.synchronize if device.startswith("cuda") else lambda: None
 
 
-def usual(values: dict[str, str]) -> dict[str, float]:
+def usual(values: dict[str, str]) -> Measure:
     """(a) and (b): the usual script, with its own model or timm's."""
     import torch
     import torch.nn.functional as F
@@ -59,6 +64,10 @@ def usual(values: dict[str, str]) -> dict[str, float]:
     device, batch = values["device"], int(values["batch"])
     loader = usual_loader(values["root"], batch_size=batch, workers=int(values["workers"]), pin=device != "cpu")
     batches: Iterator[Any] = itertools.chain.from_iterable(itertools.repeat(loader))
+    ready = 2 * int(values["workers"])  # batches that the workers have read while the other ways took their turns
+    timed = functools.partial(
+        _timed, seconds=float(values["seconds"]), wait=_wait(device), warm_up=max(WARM_UP, ready)
+    )  # fmt: skip
     if values["model"] == "none":
 
         def load() -> int:
@@ -66,7 +75,7 @@ def usual(values: dict[str, str]) -> dict[str, float]:
             images.to(device), labels.to(device)
             return len(images)
 
-        return _timed(load, seconds=float(values["seconds"]), wait=_wait(device))
+        return functools.partial(timed, load)
     classes = len(loader.dataset.classes)  # type: ignore[attr-defined]
     make = timm_model if values["way"] == "timm" else usual_model
     model = make(values["model"], classes).to(device).train()
@@ -84,10 +93,10 @@ def usual(values: dict[str, str]) -> dict[str, float]:
         running += loss.item()
         return len(images)
 
-    return _timed(step, seconds=float(values["seconds"]), wait=_wait(device))
+    return functools.partial(timed, step)
 
 
-def ours(values: dict[str, str]) -> dict[str, float]:
+def ours(values: dict[str, str]) -> Measure:
     """(c): this project's data, model and training loop, composed as the command line composes them."""
     import torch
     from hydra import compose, initialize_config_dir
@@ -125,7 +134,7 @@ def ours(values: dict[str, str]) -> dict[str, float]:
             (images, labels), uniform = next(drawn)
             return len(splits.inputs(augment(images, labels, uniform)[0]))
 
-        return _timed(load, seconds=seconds, wait=wait)
+        return functools.partial(_timed, load, seconds=seconds, wait=wait)
     model = build(cell, channels=cell.data.channels, device=device)
     flops = train_flops_per_example(model, image_size=cell.data.image_size, channels=cell.data.channels)
 
@@ -140,13 +149,12 @@ def ours(values: dict[str, str]) -> dict[str, float]:
         return dict(images=steps * batch, wall=wall, processor=processor)
 
     run(WARM_UP)
-    rate = 3 / run(3)["wall"]
-    found = run(max(3, round(rate * seconds)))
-    return found | {"flops_per_image": flops, "precision": cell.precision}  # type: ignore[dict-item]
+    rate = WARM_UP / run(WARM_UP)["wall"]
+    return lambda: run(max(3, round(rate * seconds))) | {"flops_per_image": flops, "precision": cell.precision}
 
 
 def main(arguments: list[str]) -> int:
-    values = {"device": "cpu", "batch": "128", "seconds": "5", "cores": "1", "workers": "1", "images": "10000"}
+    values = {"device": "cpu", "batch": "128", "seconds": "5", "cores": "1", "workers": "1", "images": "4000"}
     values |= {"precision": "auto"} | dict(word.split("=", 1) for word in arguments)
     if hasattr(os, "sched_setaffinity") and values["device"] == "cpu":
         allowed = sorted(os.sched_getaffinity(0))
@@ -155,11 +163,14 @@ def main(arguments: list[str]) -> int:
     import torch
 
     torch.set_num_threads(int(values["cores"]))
-    found: dict[str, Any] = ours(values) if values["way"] == "ours" else usual(values)
+    measure = (ours if values["way"] == "ours" else usual)(values)
+    print(flush=True)
     unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    found["memory"] = peak if not values["device"].startswith("cuda") else torch.cuda.max_memory_allocated()
-    print(json.dumps(found))
+    for _ in sys.stdin:
+        found = measure()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        found["memory"] = peak if not values["device"].startswith("cuda") else torch.cuda.max_memory_allocated()
+        print(json.dumps(found), flush=True)
     return 0
 
 
