@@ -1,7 +1,7 @@
 """The answer to one question and a number of images in, advice out: a family, a model, errors, and what flips it.
 
-Errors and gap are read off the draws of the two families' envelopes, probability and flip off those of their lead,
-which also know of curves that never meet. A family is named only at P >= 0.9, within ten times the largest size
+Errors are read off the draws of the two families' envelopes; gap, probability and flip off the pairs of draws that the
+verdict counts, too. A family is named only at P >= 0.9, within ten times the largest size
 measured, and if the audit holds nothing against the runs.
 """
 
@@ -173,7 +173,8 @@ def advise(crossover: Crossover, train_size: int, *, limits: Limits | None = Non
         return Advice(crossover, train_size, limits, extrapolation_factor=factor, below=below, too_large=short)
     models = {f: kept for f, (kept, _) in found.items()}
     draws = {f: np.exp(families.envelope(models[f], at)[:, 0]) for f in models}
-    lead = families.lead(models["vit"], models["cnn"], at).difference[:, 0]
+    pair = families.lead(models["vit"], models["cnn"], at)
+    lead, paired = pair.difference[:, 0], {"vit": np.exp(pair.vit[:, 0]), "cnn": np.exp(pair.cnn[:, 0])}
     p_vit = float((lead < 0).mean() + 0.5 * (lead == 0).mean())
     leader, other = ("vit", "cnn") if p_vit > 0.5 else ("cnn", "vit")
     sides = {}
@@ -190,7 +191,7 @@ def advise(crossover: Crossover, train_size: int, *, limits: Limits | None = Non
         family=leader if sure else None,
         p_vit_better=p_vit,
         sides=sides,
-        gap=estimate(draws[other] - draws[leader], crossover.level),
+        gap=estimate(paired[other] - paired[leader], crossover.level),
         flip=_flip(crossover, models, at[0], leader),
         extrapolation_factor=factor,
         below=below,

@@ -47,7 +47,6 @@ class Average:
     order: NDArray[np.int64]  # (draws,) mixes the blocks
     forms: list[dict[str, Any]]
     lack_of_fit: float | None  # p-value of the most probable form's misfit, None without a degree of freedom left
-    log_evidence: float  # of the points, all forms and sizes of discrepancy together
 
     def log_draws(self, n: Array) -> Array:
         """(draws, len(n)) log errors."""
@@ -144,13 +143,10 @@ def _log_joint(modes: list[list[Mode]], settings: Settings) -> Array:
     return evidence + np.log(prior / prior.sum()) - np.log(len(modes))
 
 
-def log_evidence(modes: list[list[Mode]], settings: Settings) -> float:
-    return float(np.logaddexp.reduce(_log_joint(modes, settings), axis=None))
-
-
 def weigh(modes: list[list[Mode]], settings: Settings) -> Array:
     """(F, L) probabilities of the forms and sizes of discrepancy."""
-    return np.exp(_log_joint(modes, settings) - log_evidence(modes, settings))
+    joint = _log_joint(modes, settings)
+    return np.exp(joint - np.logaddexp.reduce(joint, axis=None))
 
 
 def _describe(form: Form, modes: list[Mode], weights: Array, scale: Scale) -> dict[str, Any]:
@@ -203,7 +199,6 @@ def average_forms(
             rngs[c].permutation(draws),
             listed[c],
             _lack_of_fit([m for f in forms for m in modes.get((c, f.name), [])], points[c].dof),
-            log_evidence([modes[c, f.name] for f in forms if (c, f.name) in modes], settings),
         )
         for c, scale in enumerate(scales)
     ]

@@ -18,8 +18,10 @@ from typing import Any
 from analysis.arguments import InputError
 from analysis.calibrate_table import render
 from analysis.calibrate_truths import DESIGNS, NEVER, PLACES, TRUTHS, Cell, simulate
-from analysis.crossover import find_crossover
+from analysis.crossover import compare
+from analysis.envelope import Families, classes_of, points_of, stream_of
 from analysis.options import among, run_command
+from analysis.power_law import Curve, fit_points
 
 USAGE = f"""python -m analysis.calibrate [key=value ...]
 
@@ -49,22 +51,34 @@ DEFAULTS: dict[str, Any] = {
     "limit": 0,
 }
 Task = tuple[Cell, int, int]  # the cell, the seed, the draw
+LEVEL = 0.9
+TOGETHER = 24  # sweeps solved together
 
 
-def judge(task: Task) -> dict[str, Any]:
-    """One sweep, simulated and decided: what a line of the results file holds."""
-    cell, seed, draw = task
-    got = find_crossover(simulate(cell, seed=seed, draw=draw), audit=False, seed=seed).verdict
-    return {
-        "cell": cell.name,
-        "seed": seed,
-        "draw": draw,
-        "verdict": got.verdict,
-        "direction": got.direction,
-        "size": got.crossover_size,
-        "interval": got.interval,
-        "p_crossing": got.p_crossing,
-    }
+def judge(tasks: list[Task]) -> list[dict[str, Any]]:
+    """Sweeps, simulated and decided: per sweep what a line of the results file holds.
+
+    `find_crossover(table, audit=False)` says the same of each, to the last bit (a test holds them together); here the
+    curves of all sweeps are fitted in one go, and tables that need no check are not checked.
+    """
+    tables = [simulate(cell, seed=seed, draw=draw) for cell, seed, draw in tasks]
+    curves: dict[tuple[int, str], Curve] = {}  # by the sweep's place in tasks and the model
+    for classes in sorted({classes_of(t) or 0 for t in tables}):
+        keys = [(i, m) for i, t in enumerate(tables) if (classes_of(t) or 0) == classes for m in ("vit", "cnn")]
+        points = [
+            points_of(tables[i][tables[i]["model"] == m], metric="test_error", axis="train_size") for i, m in keys
+        ]
+        streams = [stream_of(tasks[i][1], m) for i, m in keys]
+        fitted = fit_points(points, metric="error", num_classes=classes or None, streams=streams)
+        curves |= dict(zip(keys, fitted, strict=True))
+    rows = []
+    for i, (cell, seed, draw) in enumerate(tasks):
+        pair = {m: curves[i, m] for m in ("vit", "cnn")}
+        got = compare(Families({m: (m,) for m in pair}, pair, {}, [], seed), ("vit",), ("cnn",), level=LEVEL)
+        decided = {"size": got.crossover_size, "interval": got.interval, "p_crossing": got.p_crossing}
+        found = {"verdict": got.verdict, "direction": got.direction} | decided
+        rows.append({"cell": cell.name, "seed": seed, "draw": draw} | found)
+    return rows
 
 
 def make_cells(options: dict[str, Any]) -> list[Cell]:
@@ -104,13 +118,16 @@ def read_results(path: Path) -> list[dict[str, Any]]:
 def _run(tasks: list[Task], path: Path, workers: int, limit: float) -> Iterator[int]:
     """Judges the tasks, a line per sweep as they end; yields how many are done."""
     end = time.monotonic() + limit if limit else float("inf")
+    parts = [tasks[first : first + TOGETHER] for first in range(0, len(tasks), TOGETHER)]
     with ProcessPoolExecutor(workers) as pool, path.open("a", encoding="utf-8") as file:
         file.write("" if not path.stat().st_size else "\n")  # after a line that was cut off
-        for first in range(0, len(tasks), 20 * workers):
-            for row in pool.map(judge, tasks[first : first + 20 * workers], chunksize=5):
-                file.write(json.dumps(row) + "\n")
+        done = 0
+        for first in range(0, len(parts), workers):
+            for rows in pool.map(judge, parts[first : first + workers]):
+                file.write("".join(json.dumps(row) + "\n" for row in rows))
+                done += len(rows)
             file.flush()
-            yield min(first + 20 * workers, len(tasks))
+            yield done
             if time.monotonic() > end:
                 return
 

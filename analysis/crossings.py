@@ -128,9 +128,9 @@ def _end(log_size: float) -> float | None:
     return float(np.exp(log_size)) if np.isfinite(log_size) else None
 
 
-def _describe(place: Array, root: float, falls: bool, end: float, level: float, never: int) -> Crossing:
+def _describe(place: Array, root: float, falls: bool, end: float, level: float) -> Crossing:
     low, high = (_quantile(place, q) for q in ((1 - level) / 2, (1 + level) / 2))
-    middle = _quantile(place[never:], 0.5)
+    middle = _quantile(place, 0.5)
     return Crossing(
         size=float(np.exp(middle if np.isfinite(middle) else root)),
         direction="vit_overtakes" if falls else "cnn_overtakes",
@@ -139,32 +139,30 @@ def _describe(place: Array, root: float, falls: bool, end: float, level: float, 
     )
 
 
-def find_crossings(grid: Array, difference: Array, *, horizon: float, level: float, never: int = 0) -> list[Crossing]:
+def find_crossings(grid: Array, difference: Array, *, horizon: float, level: float) -> list[Crossing]:
     """The roots of the median difference in ascending order, each with what the draws say of it.
 
     Args:
         grid: (G,) sizes, ascending.
         difference: (draws, G) log error of the ViT minus that of the CNN.
-        never: so many of the first draws are of curves that never meet. They count in intervals and probabilities, but
-            a crossing's place is that of the draws which know no such thing.
     """
     x, end = np.log(grid), np.log(horizon) + 1e-9
     changes = _sign_changes(x, difference)
-    _, roots, falling = _sign_changes(x, np.median(difference[never:], axis=0)[None])
+    _, roots, falling = _sign_changes(x, np.median(difference, axis=0)[None])
     crossings = []
     for falls in (True, False):
         own = roots[falling == falls]
         for root, place in zip(own, _places(own, falls, x, difference, changes), strict=True):
-            crossings.append(_describe(place, float(root), falls, end, level, never))
+            crossings.append(_describe(place, float(root), falls, end, level))
     return sorted(crossings, key=lambda c: c.size)
 
 
-def _bound(grid: Array, difference: Array, *, level: float, never: int) -> Interval | None:
+def _bound(grid: Array, difference: Array, *, level: float) -> Interval | None:
     """Where a crossing could lie although the median curves never cross; None if it could be anywhere."""
     x = np.log(grid)
     falls = bool(np.median(difference[:, -1]) > 0)
     place = _places(x[-1:], falls, x, difference, _sign_changes(x, difference))[0]
-    interval = _describe(place, float(x[-1]), falls, np.inf, level, never).interval
+    interval = _describe(place, float(x[-1]), falls, np.inf, level).interval
     return None if interval == (None, None) else interval
 
 
@@ -189,15 +187,13 @@ def _single(grid: Array, difference: Array, crossing: Crossing, high: float) -> 
     return "observed" if crossing.size <= high else "extrapolated"
 
 
-def decide(grid: Array, difference: Array, *, low: float, high: float, level: float, never: int = 0) -> Verdict:
+def decide(grid: Array, difference: Array, *, low: float, high: float, level: float) -> Verdict:
     """The verdict of the curves alone, by the table in docs/contracts.md; [low, high] are the measured sizes.
-
-    `never` of the first draws are of curves that never meet.
 
     The interval is that of the one crossing; where none is claimed, of the place where it could be, if there is one.
     """
     horizon = HORIZON * high * (1 + 1e-9)
-    crossings = find_crossings(grid, difference, horizon=horizon, level=level, never=never)
+    crossings = find_crossings(grid, difference, horizon=horizon, level=level)
     near = difference[:, grid <= horizon]
     p_crossing = len(np.unique(_sign_changes(np.log(grid[: near.shape[1]]), near)[0])) / len(near)
     likely = [c for c in crossings if c.probability >= 0.5]
@@ -216,7 +212,7 @@ def decide(grid: Array, difference: Array, *, low: float, high: float, level: fl
     if len(likely or crossings) == 1:
         interval: Interval | None = (likely or crossings)[0].interval
     else:
-        interval = None if crossings else _bound(grid, difference, level=level, never=never)
+        interval = None if crossings else _bound(grid, difference, level=level)
     if interval == (None, None):
         interval = None
     return Verdict(

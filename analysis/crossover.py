@@ -17,8 +17,7 @@ from analysis.audit import Check
 from analysis.audit import audit as run_audit
 from analysis.brackets import describe, parse_bracket
 from analysis.crossings import HORIZON, NO_VERDICT, Verdict, decide, make_grid
-from analysis.envelope import Families, fit_families
-from analysis.power_law import Curve
+from analysis.envelope import Families, Models, fit_families
 from analysis.results import check, load, split_questions
 from analysis.selection import Selection, select
 
@@ -90,13 +89,6 @@ class Crossover:
         }
 
 
-def common_range(vit: list[Curve], cnn: list[Curve]) -> tuple[float, float]:
-    """Sizes that both sides measured, or those of either where none are common."""
-    ranges = [(min(c.fit_range[0] for c in side), max(c.fit_range[1] for c in side)) for side in (vit, cnn)]
-    low, high = max(r[0] for r in ranges), min(r[1] for r in ranges)
-    return (low, high) if low < high else (min(r[0] for r in ranges), max(r[1] for r in ranges))
-
-
 def _hold_back(verdict: Verdict, failed: bool) -> Verdict:
     """What the curves say without the claim: crossings and probabilities stay, as evidence."""
     if not failed:
@@ -163,6 +155,15 @@ def find_crossover(
     return answer(*parts[0], level=level, metric=metric, axis=axis, audit=audit, seed=seed)
 
 
+def compare(families: Families, vit: Models, cnn: Models, *, level: float) -> Verdict:
+    """The verdict of the curves alone on two groups of models."""
+    if not vit or not cnn:
+        return NO_VERDICT
+    low, high = families.range(vit, cnn)
+    grid = make_grid(low, high)
+    return decide(grid, families.lead(vit, cnn, grid).difference, low=low, high=high, level=level)
+
+
 def answer(
     key: dict[str, Any], rows: pd.DataFrame, *, level: float, metric: str, axis: str, audit: bool, seed: int
 ) -> Crossover:
@@ -173,23 +174,17 @@ def answer(
     failed = audit and any(c.status == "failed" for c in checks)
     families = fit_families(fitted, metric=metric, axis=axis, seed=seed)
 
-    def compare(vit: tuple[str, ...], cnn: tuple[str, ...]) -> Verdict:
-        if not vit or not cnn:
-            return NO_VERDICT
-        low, high = common_range([families.curves[m] for m in vit], [families.curves[m] for m in cnn])
-        grid = make_grid(low, high)
-        lead = families.lead(vit, cnn, grid)
-        verdict = decide(grid, lead.difference, low=low, high=high, level=level, never=lead.never)
-        return _hold_back(verdict, failed)
+    def verdict_of(vit: Models, cnn: Models) -> Verdict:
+        return _hold_back(compare(families, vit, cnn, level=level), failed)
 
     counts = fitted["model"].value_counts()
     pairs = tuple(
-        Pair(v, c, int(counts[v] + counts[c]), compare((v,), (c,)))
+        Pair(v, c, int(counts[v] + counts[c]), verdict_of((v,), (c,)))
         for v in families.models["vit"]
         for c in families.models["cnn"]
     )
     single = len(families.models["vit"]) == len(families.models["cnn"]) == 1
-    verdict = pairs[0].verdict if single else compare(families.models["vit"], families.models["cnn"])
+    verdict = pairs[0].verdict if single else verdict_of(families.models["vit"], families.models["cnn"])
     notes = [{"code": c.code, "message": c.message} for c in checks if c.status == "unknown"]
     if not audit:
         notes.append({"code": "audit_off", "message": "the verdict as the curves alone have it: audit=off"})

@@ -40,13 +40,7 @@ class Settings:
         """Without the rough deviation where no curve has sizes close enough to tell it from noise."""
         if any(np.median(np.diff(np.log(s))) < 2 * self.length for s in sizes):
             return self
-        return self._keep([r == 0 for r in self.rough])
-
-    def up_to(self, size: float) -> Settings:
-        """With the smaller sizes of discrepancy only."""
-        return self._keep([d <= size for d in self.discrepancy])
-
-    def _keep(self, wanted: Sequence[bool]) -> Settings:
+        wanted = [r == 0 for r in self.rough]
         size, rough, prior = (
             tuple(v for v, w in zip(values, wanted, strict=True) if w)
             for values in (self.discrepancy, self.rough, self.prior)
@@ -93,8 +87,7 @@ class Problem:
     logdet: Array  # (L,) of the covariance
 
 
-def make_problem(points: Points, scale: Scale, settings: Settings = SETTINGS, *, curve: Array | None = None) -> Problem:
-    """`curve` (k,) says whose the points are if they are of several curves, each with deviations of its own."""
+def make_problem(points: Points, scale: Scale, settings: Settings = SETTINGS) -> Problem:
     u = np.log(points.sizes / scale.reference)
     room = np.ones_like(u)
     if settings.squash and scale.chance is not None:
@@ -104,8 +97,6 @@ def make_problem(points: Points, scale: Scale, settings: Settings = SETTINGS, *,
     near = np.exp(-0.5 * ((u[:, None] - u) / settings.length) ** 2)
     smooth, rough = (np.array(s)[:, None, None] ** 2 for s in (settings.discrepancy, settings.rough))
     deviations = smooth * (phi @ phi.T) + rough * near
-    if curve is not None:
-        deviations = deviations * (curve[:, None] == curve)
     covariance = np.diag(points.variance) + deviations
     factor = np.linalg.cholesky(covariance)
     logdet = 2 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(-1)

@@ -6,26 +6,39 @@ The envelope is the error of whichever model of the family is best at a size, as
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.never import NeverMeet, never_meet
 from analysis.noise import Points, summarise
+from analysis.pairs import TIE, Pairs, pair_draws
 from analysis.power_law import Curve, fit_points
 
 Array = NDArray[np.float64]
+Models = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Lead:
-    """`difference` (draws, n): log error of the ViT minus the CNN's; in the first `never` draws they never meet."""
+    """(draws, n) log errors of the two families' envelopes, paired."""
 
-    difference: Array
-    never: int
+    vit: Array
+    cnn: Array
+
+    @property
+    def difference(self) -> Array:
+        """(draws, n): log error of the ViT minus the CNN's."""
+        return self.vit - self.cnn
+
+
+def common_range(vit: Sequence[Curve], cnn: Sequence[Curve]) -> tuple[float, float]:
+    """Sizes that both sides measured, or those of either where none are common."""
+    ranges = [(min(c.fit_range[0] for c in side), max(c.fit_range[1] for c in side)) for side in (vit, cnn)]
+    low, high = max(r[0] for r in ranges), min(r[1] for r in ranges)
+    return (low, high) if low < high else (min(r[0] for r in ranges), max(r[1] for r in ranges))
 
 
 @dataclass(frozen=True)
@@ -37,9 +50,10 @@ class Families:
     choosers: Mapping[str, Curve]
     warnings: list[dict[str, str]]
     seed: int = 0
-    never: dict[tuple[str, str], NeverMeet] = field(default_factory=dict, repr=False)  # what was asked so far
+    tie: float = TIE
+    _pairs: dict[tuple[Models, Models], Pairs] = field(default_factory=dict, repr=False)  # what was asked so far
 
-    def envelope(self, models: tuple[str, ...], n: Array) -> Array:
+    def envelope(self, models: Models, n: Array) -> Array:
         """(draws, len(n)) log errors: the models' mean, weighted by the probability that a model is the best at n.
 
         That probability comes from `val_error`, drawn independently of the test errors: the lowest of several noisy
@@ -48,41 +62,54 @@ class Families:
         draws = np.stack([self.curves[m].log_draws(n) for m in models])  # (models, draws, n)
         return draws[0] if len(models) == 1 else np.einsum("mdn,mn->dn", draws, self._shares(models, n))
 
-    def lead(self, vit: tuple[str, ...], cnn: tuple[str, ...], n: Array) -> Lead:
-        """Draws of the log error of the ViT's envelope minus the CNN's, knowing of curves that never meet.
+    def range(self, vit: Models, cnn: Models) -> tuple[float, float]:
+        return common_range([self.curves[m] for m in vit], [self.curves[m] for m in cnn])
 
-        How probable that is, is asked of the families' best models; where a family's best changes with n, it is not.
-        """
-        difference = self.envelope(vit, n) - self.envelope(cnn, n)
-        best, first = ((self.best_model(vit, float(m)), self.best_model(cnn, float(m))) for m in (n[-1], n[0]))
-        if best != first:
-            return Lead(difference, 0)
-        if best not in self.never:
-            self.never[best] = never_meet(self.curves[best[0]], self.curves[best[1]])
-        count = round(self.never[best].probability * len(difference))
-        if count:
-            difference[:count] = self.never[best].difference(n, draws=count, stream=[self.seed, 2])
-        return Lead(difference, count)
+    def lead(self, vit: Models, cnn: Models, n: Array) -> Lead:
+        """Draws of both envelopes at n, paired: the same pairs at every n."""
+        if (vit, cnn) not in self._pairs:
+            low, high = self.range(vit, cnn)
+            self._pairs[vit, cnn] = pair_draws(
+                lambda at: self.envelope(vit, at),
+                lambda at: self.envelope(cnn, at),
+                low=low,
+                high=high,
+                stream=[self.seed, 2],
+                tie=self.tie,
+            )
+        pairs = self._pairs[vit, cnn]
+        return Lead(self.envelope(vit, n)[pairs.first], self.envelope(cnn, n)[pairs.second])
 
-    def best_model(self, models: tuple[str, ...], n: float) -> str:
+    def best_model(self, models: Models, n: float) -> str:
         """The model that is most often the best of them at n."""
         return models[int(np.argmax(self._shares(models, np.array([n]))[:, 0]))] if len(models) > 1 else models[0]
 
-    def _shares(self, models: tuple[str, ...], n: Array) -> Array:
+    def _shares(self, models: Models, n: Array) -> Array:
         """(models, len(n)): the probability that a model is the best of its family at n."""
         votes = np.stack([self.choosers[m].log_draws(n) for m in models]).argmin(axis=0)
         return np.stack([(votes == i).mean(axis=0) for i in range(len(models))])
 
 
-def _points(rows: pd.DataFrame, *, metric: str, axis: str, images: str) -> Points:
+def stream_of(seed: int, model: str) -> list[int]:
+    """Seeds a model's replicates, which then do not depend on what other models there are."""
+    return [seed, zlib.crc32(model.encode())]
+
+
+def classes_of(rows: pd.DataFrame) -> int | None:
+    """How many classes the rows' data have, None where they do not say or disagree."""
+    classes = rows["num_classes"].dropna() if "num_classes" in rows.columns else pd.Series(dtype=float)
+    return int(classes.iloc[0]) if classes.nunique() == 1 and classes.iloc[0] >= 2 else None
+
+
+def points_of(rows: pd.DataFrame, *, metric: str, axis: str, images: str = "test_examples") -> Points:
+    """One model's rows as points; `images`: the column with the number of images behind the metric."""
     test_examples = rows[images] if images in rows.columns and rows[images].notna().all() else None
     return summarise(rows[axis], rows[metric], test_examples=test_examples, is_error=metric.endswith("_error"))
 
 
-def fit_families(fitted: pd.DataFrame, *, metric: str, axis: str, seed: int) -> Families:
-    """A curve for every model with at least 3 distinct sizes. `seed` seeds the replicates."""
-    classes = fitted["num_classes"].dropna() if "num_classes" in fitted.columns else pd.Series(dtype=float)
-    num_classes = int(classes.iloc[0]) if classes.nunique() == 1 and classes.iloc[0] >= 2 else None
+def fit_families(fitted: pd.DataFrame, *, metric: str, axis: str, seed: int, tie: float = TIE) -> Families:
+    """A curve for every model with at least 3 distinct sizes. `seed` seeds the replicates; `tie`: analysis/pairs.py."""
+    num_classes = classes_of(fitted)
     models: dict[str, tuple[str, ...]] = {"vit": (), "cnn": ()}
     warnings: list[dict[str, str]] = []
     points: dict[tuple[str, str], Points] = {}  # of a model's metric, and of the val_error to choose it by
@@ -94,17 +121,18 @@ def fit_families(fitted: pd.DataFrame, *, metric: str, axis: str, seed: int) -> 
         several = len(models[family]) > 1
         can_choose = all("val_error" in rows_of[m] and rows_of[m]["val_error"].notna().all() for m in models[family])
         for model in models[family]:
-            points[model, metric] = _points(rows_of[model], metric=metric, axis=axis, images="test_examples")
+            points[model, metric] = points_of(rows_of[model], metric=metric, axis=axis)
             if several and can_choose:
-                points[model, "choice"] = _points(rows_of[model], metric="val_error", axis=axis, images="val_examples")
+                points[model, "choice"] = points_of(
+                    rows_of[model], metric="val_error", axis=axis, images="val_examples"
+                )
         if several and not can_choose:
             text = f"no val_error to choose the best {family} by: the test errors choose, slightly in its favour"
             warnings.append({"code": "envelope_without_validation", "message": text})
     fits: dict[tuple[str, str], Curve] = {}
     for kind in ("error", "loss"):
         keys = [k for k in points if ("error" if k[1] == "choice" or k[1].endswith("_error") else "loss") == kind]
-        # Replicates do not depend on which other models are there.
-        streams = [[seed, zlib.crc32(m.encode())] + ([1] if what == "choice" else []) for m, what in keys]
+        streams = [stream_of(seed, m) + ([1] if what == "choice" else []) for m, what in keys]
         if keys:
             fitted_ones = fit_points([points[k] for k in keys], metric=kind, num_classes=num_classes, streams=streams)
             fits |= dict(zip(keys, fitted_ones, strict=True))
@@ -113,4 +141,4 @@ def fit_families(fitted: pd.DataFrame, *, metric: str, axis: str, seed: int) -> 
     choosers = {
         m: fits.get((m, "choice"), fits[m, metric]) for family in models.values() if len(family) > 1 for m in family
     }
-    return Families(models, curves, choosers, warnings, seed)
+    return Families(models, curves, choosers, warnings, seed, tie)

@@ -30,7 +30,6 @@ class Mode:
     form: Form
     level: int  # index into the sizes of discrepancy
     theta: Array  # (p,)
-    covariance: Array  # (p, p) of theta, by the curvature there
     evidence: float  # log, by Laplace's approximation
     chi2: float
     dof: float
@@ -144,5 +143,4 @@ def _describe(form: Form, problem: Problem, level: int, solution: Solution, best
     residual = (problem.points.log_error - value) / np.sqrt(problem.points.variance)
     free = float(np.trace(np.linalg.solve(hessian, hessian - np.diag(1 / sd**2))))
     chi2 = float((residual**2).sum())
-    covariance = np.asarray(np.linalg.inv(hessian), dtype=np.float64)
-    return Mode(form, level, theta, covariance, float(evidence - np.log(sd).sum()), chi2, len(value) - free)
+    return Mode(form, level, theta, float(evidence - np.log(sd).sum()), chi2, len(value) - free)

@@ -29,8 +29,8 @@ METHOD = (
     " those of log errors; the noise is the binomial noise of the test set and the spread over seeds, and runs"
     " far off their neighbours' line count less.",
     "Intervals hold {level} of {draws:,} replicates, in which noise, priors and deviations are drawn again and"
-    " the curves refitted; a part of them are of curves that never meet, as large as the data leave that hypothesis"
-    " probable. A crossing is looked for from the smallest measured size on; verdicts speak up to {horizon:g} times the"
+    " the curves refitted; those of the two families are paired so that beyond the data a lead changes no faster than"
+    " leads do. A crossing is looked for from the smallest measured size on; verdicts speak up to {horizon:g} times the"
     " largest measured size. An interval without an end on one side is open: the data do not say.",
     "Per model and size the learning rate with the lowest mean validation error over its seeds is used, even"
     " where it has fewer seeds than others; test errors choose nothing. Runs that did not finish are listed,"

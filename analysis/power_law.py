@@ -40,16 +40,6 @@ class Curve:
         return self._average.lack_of_fit
 
     @property
-    def chance(self) -> float | None:
-        """The chance level that the fit knew."""
-        return self._average.scale.chance
-
-    @property
-    def log_evidence(self) -> float:
-        """Of the points, under all forms together: what another explanation of them has to be held against."""
-        return self._average.log_evidence
-
-    @property
     def fit_range(self) -> tuple[float, float]:
         return float(self.points.sizes[0]), float(self.points.sizes[-1])
 

@@ -132,9 +132,6 @@ def _facts(crossover: Crossover) -> list[dict[str, str]]:
     audit_class, audit_text = _audit(crossover)
     facts = [("verdict", short_verdict(verdict, crossover.level), ""), ("beyond the data", _factor(crossover), "")]
     facts.append(("P(crossing)", _cell(verdict.p_crossing, "{:.2f}"), ""))
-    if len(crossover.families.never) == 1:
-        (hypothesis,) = crossover.families.never.values()
-        facts.append(("P(they never meet)", f"{hypothesis.probability:.2f}", ""))
     if verdict.fit_range is not None:
         low, high = verdict.fit_range
         facts.append(("measured", f"{measured(low)}{dash}{measured(high, crossover.axis)}", ""))

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from analysis.crossings import NO_VERDICT, decide, make_grid
-from analysis.crossover import Crossover, common_range
+from analysis.crossings import NO_VERDICT
+from analysis.crossover import Crossover, compare
 from analysis.envelope import fit_families
 
 SHOWN_METRICS = ("test_error", "test_balanced_error", "test_loss")
@@ -29,14 +29,9 @@ def _other(crossover: Crossover, metric: str, axis: str) -> Crossover:
         fitted[axis] = fitted[axis].astype(float).groupby(cell).transform("median")
     families = fit_families(fitted, metric=metric, axis=axis, seed=0)
     vit, cnn = families.models["vit"], families.models["cnn"]
-    verdict = NO_VERDICT
-    if vit and cnn:
-        low, high = common_range([families.curves[m] for m in vit], [families.curves[m] for m in cnn])
-        grid = make_grid(low, high)
-        lead = families.lead(vit, cnn, grid)
-        verdict = decide(grid, lead.difference, low=low, high=high, level=crossover.level, never=lead.never)
-        if crossover.audited and crossover.failed_checks:  # held back on one axis, held back on all
-            verdict = replace(NO_VERDICT, fit_range=verdict.fit_range, crossings=verdict.crossings)
+    verdict = compare(families, vit, cnn, level=crossover.level)
+    if crossover.audited and crossover.failed_checks:  # held back on one axis, held back on all
+        verdict = replace(NO_VERDICT, fit_range=verdict.fit_range, crossings=verdict.crossings)
     selection = replace(crossover.selection, fitted=fitted)
     return replace(
         crossover, metric=metric, axis=axis, verdict=verdict, pairs=(), selection=selection, families=families
