@@ -22,6 +22,7 @@ from analysis.crossover import compare
 from analysis.envelope import Families, classes_of, points_of, stream_of
 from analysis.options import among, run_command
 from analysis.power_law import Curve, fit_points
+from analysis.shared_noise import how_alike
 
 USAGE = f"""python -m analysis.calibrate [key=value ...]
 
@@ -74,7 +75,11 @@ def judge(tasks: list[Task]) -> list[dict[str, Any]]:
     rows = []
     for i, (cell, seed, draw) in enumerate(tasks):
         pair = {m: curves[i, m] for m in ("vit", "cnn")}
-        got = compare(Families({m: (m,) for m in pair}, pair, {}, [], seed), ("vit",), ("cnn",), level=LEVEL)
+        vit, cnn = (tables[i][tables[i]["model"] == m] for m in pair)
+        alike = how_alike(vit, cnn, (pair["vit"].points, pair["cnn"].points), metric="test_error", axis="train_size")
+        shared = {("vit", "cnn"): alike} if alike is not None else {}
+        families = Families({m: (m,) for m in pair}, pair, {}, [], seed, alike=shared)
+        got = compare(families, ("vit",), ("cnn",), level=LEVEL)
         decided = {"size": got.crossover_size, "interval": got.interval, "p_crossing": got.p_crossing}
         found = {"verdict": got.verdict, "direction": got.direction} | decided
         rows.append({"cell": cell.name, "seed": seed, "draw": draw} | found)

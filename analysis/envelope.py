@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from analysis.noise import Points, summarise
 from analysis.pairs import TIE, Pairs, pair_draws
 from analysis.power_law import Curve, fit_points
+from analysis.shared_noise import Alike, how_alike
 
 Array = NDArray[np.float64]
 Models = tuple[str, ...]
@@ -51,6 +52,7 @@ class Families:
     warnings: list[dict[str, str]]
     seed: int = 0
     tie: float = TIE
+    alike: Mapping[tuple[str, str], Alike] = field(default_factory=dict, repr=False)  # per ViT and CNN, where anything
     _pairs: dict[tuple[Models, Models], Pairs] = field(default_factory=dict, repr=False)  # what was asked so far
 
     def envelope(self, models: Models, n: Array) -> Array:
@@ -76,6 +78,7 @@ class Families:
                 high=high,
                 stream=[self.seed, 2],
                 tie=self.tie,
+                alike=self.alike.get((vit[0], cnn[0])) if len(vit) == len(cnn) == 1 else None,
             )
         pairs = self._pairs[vit, cnn]
         return Lead(self.envelope(vit, n)[pairs.first], self.envelope(cnn, n)[pairs.second])
@@ -141,4 +144,11 @@ def fit_families(fitted: pd.DataFrame, *, metric: str, axis: str, seed: int, tie
     choosers = {
         m: fits.get((m, "choice"), fits[m, metric]) for family in models.values() if len(family) > 1 for m in family
     }
-    return Families(models, curves, choosers, warnings, seed, tie)
+    rows = {m: r for m, r in fitted.groupby("model") if m in curves}
+    found = {
+        (v, c): how_alike(rows[v], rows[c], (curves[v].points, curves[c].points), metric=metric, axis=axis)
+        for v in models["vit"]
+        for c in models["cnn"]
+    }
+    alike = {pair: a for pair, a in found.items() if a is not None}
+    return Families(models, curves, choosers, warnings, seed, tie, alike)

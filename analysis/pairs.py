@@ -6,7 +6,7 @@ curves would be said to cross soon, and real crossings be placed too early. So p
 of the next two factors of FACTOR in n, the change of the lead, in units of what the errors fell over the last such
 factor of the data, has a normal prior around zero. Its standard deviation on the public curves is .38, and between .28
 and .49 on each of the six tasks (`python -m analysis.benchmark parts=leads`); TIE is a little wider than all of them.
-Inside the data the curves stay as they were fitted.
+Inside the data the curves stay as they were fitted, but for noise that both have in common (analysis/shared_noise.py).
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from analysis.shared_noise import Alike
 
 Array = NDArray[np.float64]
 Draws = Callable[[Array], Array]  # (n,) -> (draws, n) log errors
@@ -40,22 +42,36 @@ def sizes_to_tie(low: float, high: float) -> Array:
     return np.array([max(high / FACTOR, low), *(high * FACTOR**s for s in range(STEPS + 1))])
 
 
-def pair_draws(first: Draws, second: Draws, *, low: float, high: float, stream: list[int], tie: float = TIE) -> Pairs:
-    """As many pairs as there are draws. [low, high] are the measured sizes.
+def pair_draws(
+    first: Draws,
+    second: Draws,
+    *,
+    low: float,
+    high: float,
+    stream: list[int],
+    tie: float = TIE,
+    alike: Alike | None = None,
+) -> Pairs:
+    """As many pairs as there are draws.
 
-    `tie` is the standard deviation of a lead's change over a factor, in units of the errors' fall; inf ties nothing.
+    Args:
+        first, second: the log errors that the draws have at given sizes.
+        low, high: the measured sizes.
+        stream: seeds the partners.
+        tie: standard deviation of a lead's change over a factor, in units of the errors' fall; inf ties nothing.
+        alike: noise that the two curves have in common.
     """
     at = sizes_to_tie(low, high)
     one, other = first(at), second(at)
     draws, rng = len(one), np.random.default_rng(stream)
-    if not np.isfinite(tie):
-        return Pairs(np.arange(draws), np.arange(draws))
     left = np.tile(np.arange(draws), PARTNERS)
     right = np.concatenate([np.arange(draws), *(rng.permutation(draws) for _ in range(PARTNERS - 1))])
     fell = float(np.median(one[:, 0] - one[:, 1] + other[:, 0] - other[:, 1])) / 2
     unit = max(fell * np.log(FACTOR) / np.log(at[1] / at[0]), LEAST) if at[1] > at[0] else LEAST
     change = np.diff((one[left] - other[right])[:, 1:], axis=1) / (unit * tie)
     log_weight = -0.5 * (change**2).sum(axis=1)
+    if alike is not None:
+        log_weight += alike.log_weight(first(alike.sizes)[left], second(alike.sizes)[right])
     weight = np.cumsum(np.exp(log_weight - log_weight.max()))
     # Evenly spaced through the heap of weights: less noise than independent picks.
     picked = np.searchsorted(weight, (np.arange(draws) + 0.5) / draws * weight[-1])
