@@ -7,7 +7,7 @@ whose smoothed full curves cross exactly once.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.crossover import Crossover, find_crossover
+from analysis.crossings import Verdict
+from analysis.crossover import compare, find_crossover
 from analysis.discrepancy import SETTINGS, Settings
+from analysis.envelope import Families
 from analysis.noise import summarise
+from analysis.pairs import FACTOR, TIE
 from analysis.power_law import fit_points
 
 Array = NDArray[np.float64]
@@ -98,13 +101,21 @@ def pair_rows(curves: pd.DataFrame, task: str, vit: str, cnn: str, limit: float)
     return pd.DataFrame(table).assign(num_classes=classes(task))
 
 
-def _decide(curves: pd.DataFrame, task: str, vit: str, cnn: str, limit: float, seed: int) -> Crossover:
+def _fit(curves: pd.DataFrame, task: str, vit: str, cnn: str, limit: float, seed: int) -> Families:
     rows = pair_rows(curves, task, vit, cnn, limit)
-    return find_crossover(rows, axis="seen_examples", audit=False, seed=seed)
+    return find_crossover(rows, axis="seen_examples", audit=False, seed=seed).families
 
 
-def judge_crossings(curves: pd.DataFrame, pairs: pd.DataFrame, k: str, *, seed: int = 0) -> pd.DataFrame:
-    """One row per pair that keeps enough points when cut at crossing/k: the verdict, and log10 of claimed over true.
+def _decide(families: Families, tie: float) -> tuple[Families, Verdict]:
+    tied = replace(families, tie=tie, _pairs={})
+    return tied, compare(tied, ("vit",), ("cnn",), level=0.9)
+
+
+def judge_crossings(
+    curves: pd.DataFrame, pairs: pd.DataFrame, k: str, *, ties: Sequence[float] = (TIE,), seed: int = 0
+) -> pd.DataFrame:
+    """One row per tie and pair that keeps enough points when cut at crossing/k: the verdict, and `off`, log10 of
+    claimed over true.
 
     A crossing is found where the verdict claims one, `observed` or `extrapolated`, in the true direction.
     """
@@ -112,11 +123,13 @@ def judge_crossings(curves: pd.DataFrame, pairs: pd.DataFrame, k: str, *, seed: 
     kept: list[Any] = pairs[[k in str(ks).split() for ks in pairs.k]].to_dict("records")
     for pair in kept:
         limit = pair["crossing"] / float(k)
-        got = _decide(curves, pair["task"], pair["model_a"], pair["model_b"], limit, seed).verdict
-        right = got.direction == "vit_overtakes" and got.crossover_size is not None
-        off = np.log10(got.crossover_size / pair["crossing"]) if right and got.crossover_size else np.nan
-        row = {key: pair[key] for key in ("task", "model_a", "model_b")}
-        found.append(row | {"verdict": got.verdict, "p_crossing": got.p_crossing, "off": off})
+        families = _fit(curves, pair["task"], pair["model_a"], pair["model_b"], limit, seed)
+        for tie in ties:
+            got = _decide(families, tie)[1]
+            right = got.direction == "vit_overtakes" and got.crossover_size is not None
+            off = np.log10(got.crossover_size / pair["crossing"]) if right and got.crossover_size else np.nan
+            row = {key: pair[key] for key in ("task", "model_a", "model_b")} | {"tie": tie}
+            found.append(row | {"verdict": got.verdict, "p_crossing": got.p_crossing, "off": off})
     return pd.DataFrame(found)
 
 
@@ -130,12 +143,31 @@ def smooth(n: Array, y: Array, at: Array) -> Array:
     return out
 
 
-def judge_winners(curves: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
+def lead_changes(curves: pd.DataFrame) -> pd.DataFrame:
+    """How fast leads change: `ratio`, the change of the lead over a factor of pairs.FACTOR in n, over the mean fall of
+    the two errors over the factor before. Every pair of models, at three places of their common range."""
+    found = []
+    for task, rows in curves.groupby("Task"):
+        for vit, cnn in itertools.combinations(sorted(rows.Model.unique()), 2):
+            own = [rows[rows.Model == m] for m in (vit, cnn)]
+            low, end = max(r.n.min() for r in own), min(r.n.max() for r in own)
+            for cut in (end / FACTOR**k for k in (1.0, 1.5, 2.0)):
+                if cut / FACTOR < low:
+                    continue
+                at = cut * np.array([1 / FACTOR, 1.0, FACTOR])
+                one, other = (smooth(r.n.to_numpy(), r.y.to_numpy(), at) for r in own)
+                fell = (one[0] - one[1] + other[0] - other[1]) / 2
+                ratio = (one[2] - other[2] - one[1] + other[1]) / fell
+                found.append({"task": task, "vit": vit, "cnn": cnn, "cut": cut, "ratio": ratio})
+    return pd.DataFrame(found)
+
+
+def judge_winners(curves: pd.DataFrame, *, ties: Sequence[float] = (TIE,), seed: int = 0) -> pd.DataFrame:
     """Every pair of models of a task, cut at a quarter of their common range: who wins at its end, who was named.
 
     `p_vit` is P(the first is better at the end); `claimed` whether the verdict claims a crossing before the end, and
     `crosses` whether the smoothed full curves change places between the cut and the end. `gap`: log error of the first
-    minus the second at the end.
+    minus the second at the end. One row per tie.
     """
     found = []
     for task, rows in curves.groupby("Task"):
@@ -143,23 +175,15 @@ def judge_winners(curves: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
             own = [rows[rows.Model == m].sort_values("n") for m in (vit, cnn)]
             end = min(r.n.max() for r in own)
             at = np.geomspace(end / 4, end * np.exp(-SMOOTHING), 40)
-            gap = smooth(own[0].n.to_numpy(), own[0].y.to_numpy(), at) - smooth(
-                own[1].n.to_numpy(), own[1].y.to_numpy(), at
-            )
-            got = _decide(curves, str(task), vit, cnn, end / 4, seed)
-            verdict = got.verdict
-            claimed = verdict.crossover_size is not None and end / 4 < verdict.crossover_size <= end
+            first, second = (smooth(r.n.to_numpy(), r.y.to_numpy(), at) for r in own)
+            gap = first - second
             signs = np.sign(gap[np.abs(gap) > LEVEL])
-            found.append(
-                {
-                    "task": task,
-                    "vit": vit,
-                    "cnn": cnn,
-                    "verdict": verdict.verdict,
-                    "p_vit": float(got.p_vit_better(end)),
-                    "claimed": claimed,
-                    "crosses": bool((signs != signs[:1]).any()),
-                    "gap": float(gap[-1]),
-                }
-            )
+            truth = {"crosses": bool((signs != signs[:1]).any()), "gap": float(gap[-1])}
+            fitted = _fit(curves, str(task), vit, cnn, end / 4, seed)
+            for tie in ties:
+                families, verdict = _decide(fitted, tie)
+                claimed = verdict.crossover_size is not None and end / 4 < verdict.crossover_size <= end
+                p_vit = float((families.lead(("vit",), ("cnn",), np.array([end])).difference < 0).mean())
+                said = {"verdict": verdict.verdict, "p_vit": p_vit, "claimed": claimed}
+                found.append({"task": task, "vit": vit, "cnn": cnn, "tie": tie} | said | truth)
     return pd.DataFrame(found)

@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 from analysis.calibrate import DEFAULTS, USAGE, judge, main, make_cells
 from analysis.calibrate_table import binomial_interval, covers, summarise
 from analysis.calibrate_truths import NEVER, PLACES, TRUTHS, Cell, curves, simulate
+from analysis.crossover import find_crossover
 from analysis.options import run_command
 
 GRID = np.geomspace(500, 6.4e6, 4000)
@@ -81,10 +82,20 @@ def test_it_goes_on_where_it_stopped(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_a_small_calibration() -> None:
     """12 sweeps a cell. P(binomial(12, .9) < 8) = .004, P(binomial(12, .05) > 2) = .02."""
     inside = Cell("saturating_blind", "inside", 0.05, "8x3")
-    rows = [judge((inside, 0, d)) for d in range(12)]
+    rows = judge([(inside, 0, d) for d in range(12)])
     assert sum(covers(r["interval"], 8_000) for r in rows) >= 8
-    never = [judge((Cell("approach", "never", 0.05, "8x3"), 0, d)) for d in range(12)]
+    never = judge([(Cell(truth, "never", 0.05, "8x3"), 0, d) for d in range(6) for truth in ("approach", "parallel")])
     assert sum(r["verdict"] in ("observed", "extrapolated", "multiple") for r in never) <= 2
+
+
+def test_sweeps_judged_together_are_as_find_crossover_says_of_each() -> None:
+    cells = [Cell("power_floor", "inside", 0.05, "8x3"), Cell("saturating", "4x", 0.02, "8x3")]
+    tasks = [(cell, 1, draw) for draw in range(2) for cell in cells]
+    for (cell, seed, draw), row in zip(tasks, judge(tasks), strict=True):
+        one = find_crossover(simulate(cell, seed=seed, draw=draw), audit=False, seed=seed).verdict
+        assert (row["cell"], row["seed"], row["draw"]) == (cell.name, seed, draw)
+        assert (row["verdict"], row["size"], row["interval"]) == (one.verdict, one.crossover_size, one.interval)
+        assert row["p_crossing"] == one.p_crossing
 
 
 @pytest.mark.parametrize(
