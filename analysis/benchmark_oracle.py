@@ -66,7 +66,7 @@ def _share_claimed(sweeps: list[Families], tie: float, truth: float | None) -> f
 def _simulated(options: dict[str, Any]) -> list[str]:
     head = [f"{t} {p}, {noise:.0%}" for t, p in TRUTHS for noise in (0.02, 0.05)]
     lines = [
-        f"Share of {options['sweeps']} sweeps per cell in which a crossing is claimed: rightly in the first two columns.",
+        f"Share of {options['sweeps']} sweeps per cell in which a crossing is claimed: rightly in the first two.",
         "",
         f"| estimator | tie | {' | '.join(head)} |",
         f"|---|---|{'---|' * len(head)}",

@@ -128,9 +128,9 @@ def _end(log_size: float) -> float | None:
     return float(np.exp(log_size)) if np.isfinite(log_size) else None
 
 
-def _describe(place: Array, root: float, falls: bool, end: float, level: float) -> Crossing:
+def _describe(place: Array, root: float, falls: bool, end: float, level: float, tied: int | None) -> Crossing:
     low, high = (_quantile(place, q) for q in ((1 - level) / 2, (1 + level) / 2))
-    middle = _quantile(place, 0.5)
+    middle = _quantile(place[:tied], 0.5)
     return Crossing(
         size=float(np.exp(middle if np.isfinite(middle) else root)),
         direction="vit_overtakes" if falls else "cnn_overtakes",
@@ -139,30 +139,34 @@ def _describe(place: Array, root: float, falls: bool, end: float, level: float) 
     )
 
 
-def find_crossings(grid: Array, difference: Array, *, horizon: float, level: float) -> list[Crossing]:
+def find_crossings(
+    grid: Array, difference: Array, *, horizon: float, level: float, tied: int | None = None
+) -> list[Crossing]:
     """The roots of the median difference in ascending order, each with what the draws say of it.
 
     Args:
         grid: (G,) sizes, ascending.
         difference: (draws, G) log error of the ViT minus that of the CNN.
+        tied: so many of the first draws know how leads change (analysis/pairs.py): all draws count in intervals and
+            probabilities, but a crossing's place is that of these; None: all do.
     """
     x, end = np.log(grid), np.log(horizon) + 1e-9
     changes = _sign_changes(x, difference)
-    _, roots, falling = _sign_changes(x, np.median(difference, axis=0)[None])
+    _, roots, falling = _sign_changes(x, np.median(difference[:tied], axis=0)[None])
     crossings = []
     for falls in (True, False):
         own = roots[falling == falls]
         for root, place in zip(own, _places(own, falls, x, difference, changes), strict=True):
-            crossings.append(_describe(place, float(root), falls, end, level))
+            crossings.append(_describe(place, float(root), falls, end, level, tied))
     return sorted(crossings, key=lambda c: c.size)
 
 
-def _bound(grid: Array, difference: Array, *, level: float) -> Interval | None:
+def _bound(grid: Array, difference: Array, *, level: float, tied: int | None) -> Interval | None:
     """Where a crossing could lie although the median curves never cross; None if it could be anywhere."""
     x = np.log(grid)
     falls = bool(np.median(difference[:, -1]) > 0)
     place = _places(x[-1:], falls, x, difference, _sign_changes(x, difference))[0]
-    interval = _describe(place, float(x[-1]), falls, np.inf, level).interval
+    interval = _describe(place, float(x[-1]), falls, np.inf, level, tied).interval
     return None if interval == (None, None) else interval
 
 
@@ -187,13 +191,17 @@ def _single(grid: Array, difference: Array, crossing: Crossing, high: float) -> 
     return "observed" if crossing.size <= high else "extrapolated"
 
 
-def decide(grid: Array, difference: Array, *, low: float, high: float, level: float) -> Verdict:
+def decide(
+    grid: Array, difference: Array, *, low: float, high: float, level: float, tied: int | None = None
+) -> Verdict:
     """The verdict of the curves alone, by the table in docs/contracts.md; [low, high] are the measured sizes.
+
+    `tied`: see `find_crossings`.
 
     The interval is that of the one crossing; where none is claimed, of the place where it could be, if there is one.
     """
     horizon = HORIZON * high * (1 + 1e-9)
-    crossings = find_crossings(grid, difference, horizon=horizon, level=level)
+    crossings = find_crossings(grid, difference, horizon=horizon, level=level, tied=tied)
     near = difference[:, grid <= horizon]
     p_crossing = len(np.unique(_sign_changes(np.log(grid[: near.shape[1]]), near)[0])) / len(near)
     likely = [c for c in crossings if c.probability >= 0.5]
@@ -212,7 +220,7 @@ def decide(grid: Array, difference: Array, *, low: float, high: float, level: fl
     if len(likely or crossings) == 1:
         interval: Interval | None = (likely or crossings)[0].interval
     else:
-        interval = None if crossings else _bound(grid, difference, level=level)
+        interval = None if crossings else _bound(grid, difference, level=level, tied=tied)
     if interval == (None, None):
         interval = None
     return Verdict(

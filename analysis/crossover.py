@@ -161,7 +161,8 @@ def compare(families: Families, vit: Models, cnn: Models, *, level: float) -> Ve
         return NO_VERDICT
     low, high = families.range(vit, cnn)
     grid = make_grid(low, high)
-    return decide(grid, families.lead(vit, cnn, grid).difference, low=low, high=high, level=level)
+    lead = families.lead(vit, cnn, grid)
+    return decide(grid, lead.difference, low=low, high=high, level=level, tied=lead.tied)
 
 
 def answer(

@@ -24,10 +24,11 @@ Models = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Lead:
-    """(draws, n) log errors of the two families' envelopes, paired."""
+    """(draws, n) log errors of the two families' envelopes, paired; the first `tied` pairs are tied."""
 
     vit: Array
     cnn: Array
+    tied: int
 
     @property
     def difference(self) -> Array:
@@ -81,7 +82,7 @@ class Families:
                 alike=self.alike.get((vit[0], cnn[0])) if len(vit) == len(cnn) == 1 else None,
             )
         pairs = self._pairs[vit, cnn]
-        return Lead(self.envelope(vit, n)[pairs.first], self.envelope(cnn, n)[pairs.second])
+        return Lead(self.envelope(vit, n)[pairs.first], self.envelope(cnn, n)[pairs.second], pairs.tied)
 
     def best_model(self, models: Models, n: float) -> str:
         """The model that is most often the best of them at n."""

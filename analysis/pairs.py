@@ -6,6 +6,7 @@ curves would be said to cross soon, and real crossings be placed too early. So p
 of the next two factors of FACTOR in n, the change of the lead, in units of what the errors fell over the last such
 factor of the data, has a normal prior around zero. Its standard deviation on the public curves is .38, and between .28
 and .49 on each of the six tasks (`python -m analysis.benchmark parts=leads`); TIE is a little wider than all of them.
+Those are curves of one kind, and others may be freer: a share of the pairs, UNTIED, is drawn without that weight.
 Inside the data the curves stay as they were fitted, but for noise that both have in common (analysis/shared_noise.py).
 """
 
@@ -26,15 +27,17 @@ TIE = 0.5
 FACTOR = 4.0
 STEPS = 2  # factors beyond the data: to 16 times the largest size, past the horizon of the verdicts
 LEAST = 0.02  # fall of the log error per factor that is taken for the least: plateaus tie nothing to exactly zero
+UNTIED = 0.25
 PARTNERS = 8  # draws of the second curve that each of the first is tried with
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Which draw of the first curve goes with which of the second: (draws,) each, in an order without meaning."""
+    """Which draw of the first curve goes with which of the second: (draws,) each. The first `tied` of them are tied."""
 
     first: NDArray[np.intp]
     second: NDArray[np.intp]
+    tied: int
 
 
 def sizes_to_tie(low: float, high: float) -> Array:
@@ -69,10 +72,15 @@ def pair_draws(
     fell = float(np.median(one[:, 0] - one[:, 1] + other[:, 0] - other[:, 1])) / 2
     unit = max(fell * np.log(FACTOR) / np.log(at[1] / at[0]), LEAST) if at[1] > at[0] else LEAST
     change = np.diff((one[left] - other[right])[:, 1:], axis=1) / (unit * tie)
-    log_weight = -0.5 * (change**2).sum(axis=1)
+    log_tie, log_weight = -0.5 * (change**2).sum(axis=1), np.zeros(len(left))
     if alike is not None:
-        log_weight += alike.log_weight(first(alike.sizes)[left], second(alike.sizes)[right])
-    weight = np.cumsum(np.exp(log_weight - log_weight.max()))
-    # Evenly spaced through the heap of weights: less noise than independent picks.
-    picked = np.searchsorted(weight, (np.arange(draws) + 0.5) / draws * weight[-1])
-    return Pairs(left[picked], right[picked])
+        log_weight = alike.log_weight(first(alike.sizes)[left], second(alike.sizes)[right])
+    free = round(UNTIED * draws)
+    picked = np.concatenate([_pick(log_weight + log_tie, draws - free), _pick(log_weight, free)])
+    return Pairs(left[picked], right[picked], draws - free)
+
+
+def _pick(log_weight: Array, count: int) -> NDArray[np.intp]:
+    """`count` indices with these weights, evenly spaced through the heap of them: less noise than independent picks."""
+    heap = np.cumsum(np.exp(log_weight - log_weight.max()))
+    return np.searchsorted(heap, (np.arange(count) + 0.5) / count * heap[-1])
