@@ -69,6 +69,8 @@ def pair_draws(
     draws, rng = len(one), np.random.default_rng(stream)
     left = np.tile(np.arange(draws), PARTNERS)
     right = np.concatenate([np.arange(draws), *(rng.permutation(draws) for _ in range(PARTNERS - 1))])
+    mixed = rng.permutation(len(left))  # evenly spaced picks then take no draw more often than another
+    left, right = left[mixed], right[mixed]
     fell = float(np.median(one[:, 0] - one[:, 1] + other[:, 0] - other[:, 1])) / 2
     unit = max(fell * np.log(FACTOR) / np.log(at[1] / at[0]), LEAST) if at[1] > at[0] else LEAST
     change = np.diff((one[left] - other[right])[:, 1:], axis=1) / (unit * tie)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.pairs import PARTNERS, Draws, pair_draws, sizes_to_tie
+from analysis.pairs import PARTNERS, UNTIED, Draws, pair_draws, sizes_to_tie
 
 LOW, HIGH = 500.0, 64_000.0
 
@@ -20,12 +20,14 @@ def lines(slopes: np.ndarray, level: float = 0.0) -> Draws:
     return at
 
 
-def change_of_lead(tie: float, spread: float = 0.2) -> np.ndarray:
+def change_of_lead(tie: float, spread: float = 0.2) -> tuple[np.ndarray, np.ndarray]:
+    """Over one factor beyond the data, in the pairs that are tied and in those that are not."""
     rng = np.random.default_rng(1)
     one, other = (lines(rng.normal(0.4, spread, 4_000)) for _ in range(2))
     pairs = pair_draws(one, other, low=LOW, high=HIGH, stream=[0], tie=tie)
     at = HIGH * np.array([1.0, 4.0])
-    return np.diff(one(at)[pairs.first] - other(at)[pairs.second], axis=1)[:, 0]
+    change = np.diff(one(at)[pairs.first] - other(at)[pairs.second], axis=1)[:, 0]
+    return change[: pairs.tied], change[pairs.tied :]
 
 
 @pytest.mark.parametrize("tie", [0.5, 1.0])
@@ -33,11 +35,15 @@ def test_the_changes_spread_is_that_of_both_priors(tie: float) -> None:
     """Normal priors multiply: of the curves' own spread, and of the tie, which both steps of these lines bring in."""
     own, step = 0.2 * np.sqrt(2) * np.log(4), tie * 0.4 * np.log(4)
     expected = 1 / np.sqrt(1 / own**2 + 2 / step**2)
-    assert change_of_lead(tie).std() == pytest.approx(expected, rel=0.05)
+    tied, free = change_of_lead(tie)
+    assert tied.std() == pytest.approx(expected, rel=0.05)
+    assert free.std() == pytest.approx(own, rel=0.06)
+    assert len(free) == UNTIED * 4_000
 
 
 def test_an_infinite_tie_ties_nothing() -> None:
-    assert change_of_lead(np.inf).std() == pytest.approx(0.2 * np.sqrt(2) * np.log(4), rel=0.05)
+    tied, _ = change_of_lead(np.inf)
+    assert tied.std() == pytest.approx(0.2 * np.sqrt(2) * np.log(4), rel=0.05)
 
 
 def test_every_number_of_draws_comes_back_in_reproducible_pairs() -> None:
@@ -47,7 +53,8 @@ def test_every_number_of_draws_comes_back_in_reproducible_pairs() -> None:
     np.testing.assert_array_equal(got.first, again.first)
     np.testing.assert_array_equal(got.second, again.second)
     assert len(got.first) == len(got.second) == 1_000
-    assert np.bincount(got.first, minlength=1_000).max() <= PARTNERS
+    assert got.tied == again.tied == 750
+    assert np.bincount(got.first[:750], minlength=1_000).max() <= PARTNERS
     assert len(np.unique(got.first)) > 500  # the weights leave most draws in
 
 

@@ -13,7 +13,7 @@ from analysis.noise import summarise
 from analysis.shared_noise import Alike, how_alike
 
 Array = NDArray[np.float64]
-SIZES = 500.0 * 2 ** np.arange(8)
+SIZES: Array = np.array([500.0 * 2**k for k in range(8)])
 
 
 def table(correlation: float, draw: int, seeds: int = 3, noise: float = 0.05) -> pd.DataFrame:
