@@ -15,6 +15,8 @@ from analysis.benchmark_vision import (
     DEFAULT,
     extrapolate,
     judge_crossings,
+    judge_winners,
+    lead_changes,
     leave_one_out,
     load_crossings,
     load_curves,
@@ -22,6 +24,7 @@ from analysis.benchmark_vision import (
 )
 from analysis.discrepancy import SETTINGS
 from analysis.options import run_command
+from analysis.pairs import TIE
 
 CURVES = Path(os.environ.get("SCALING_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")) / "curves"
 needs_data = pytest.mark.skipif(not CURVES.is_dir(), reason="SCALING_SHARED_DATA names no folder with curves/")
@@ -64,8 +67,28 @@ def test_real_crossings_are_found() -> None:
     assert abs(got.off[0]) < np.log10(1.5)
 
 
+@needs_data
+def test_a_lead_that_closes_but_lasts_is_no_crossing() -> None:
+    """MiX/B/16 leads ViT/B/16 by 8% at the cut and by 5% at the end; two curves fitted apart have them cross between."""
+    curves = load_curves(CURVES)
+    own = curves[(curves.Task == "inet_10") & curves.Model.isin(["MiX/B/16", "ViT/B/16"])]
+    got = judge_winners(own, ties=(TIE, np.inf))
+    assert not got.crosses.any()
+    assert not got.claimed[0]
+    assert got.p_vit[0] > max(0.5, got.p_vit[1])
+
+
+@needs_data
+def test_leads_change_no_faster_than_the_tie_lets_them() -> None:
+    changes = lead_changes(load_curves(CURVES))
+    assert len(changes) > 250
+    by_task = changes.groupby("task").ratio.agg(lambda r: np.sqrt((r**2).mean()))
+    assert by_task.max() < TIE
+    assert by_task.min() > 0.5 * TIE  # nor is it far wider than what was seen
+
+
 def test_missing_data_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert run_command(USAGE, DEFAULTS, main, [f"data={tmp_path}", "parts=curves"]) == 2
     assert "no such folder" in capsys.readouterr().err
     assert run_command(USAGE, DEFAULTS, main, ["parts=everything"]) == 2
-    assert "known are curves, crossings" in capsys.readouterr().err
+    assert "known are curves, leads, crossings" in capsys.readouterr().err
