@@ -69,13 +69,13 @@ def test_real_crossings_are_found() -> None:
 
 @needs_data
 def test_a_lead_that_closes_but_lasts_is_no_crossing() -> None:
-    """MiX/B/16 leads ViT/B/16 by 8% at the cut and by 5% at the end; two curves fitted apart have them cross between."""
+    """BiT/101/3 leads ViT/B/16 by 20% at the cut and by 12% at the end; curves fitted apart meet in between."""
     curves = load_curves(CURVES)
-    own = curves[(curves.Task == "inet_10") & curves.Model.isin(["MiX/B/16", "ViT/B/16"])]
+    own = curves[(curves.Task == "c_10") & curves.Model.isin(["BiT/101/3", "ViT/B/16"])]
     got = judge_winners(own, ties=(TIE, np.inf))
     assert not got.crosses.any()
-    assert not got.claimed[0]
-    assert got.p_vit[0] > max(0.5, got.p_vit[1])
+    assert got.claimed.tolist() == [False, True]
+    assert got.p_vit[0] > got.p_vit[1] + 0.2  # of the two, BiT/101/3 comes first in the alphabet
 
 
 @needs_data
