@@ -49,14 +49,23 @@ def models_with_grids(crossover: Crossover) -> list[str]:
     return sorted({c.model for c in crossover.selection.choices if grids(crossover, c.model)})
 
 
+def _trials(rows: pd.DataFrame) -> pd.DataFrame:
+    """A tuner's, those among them that a sweep holds, too."""
+    return rows[(rows["purpose"] == "tune") & (rows["status"] == "finished")] if "purpose" in rows.columns else rows[:0]
+
+
 def plot_learning_rates(ax: Axes, crossover: Crossover, model: str) -> Axes:
     """Validation error against learning rate, a line per size that has several, the chosen one ringed."""
     found = grids(crossover, model)
     shades = mpl.colormaps["viridis"](np.linspace(0.1, 0.8, max(len(found), 1)))
-    rows = crossover.selection.finished
+    rows, trials = crossover.selection.finished, _trials(crossover.selection.rows)
     for choice, shade in zip(found, shades, strict=False):
         runs = rows[(rows["model"] == model) & (rows["train_size"] == choice.train_size)]
         ax.plot(runs["lr"], runs["val_error"], ".", ms=3, mew=0, color=shade, alpha=0.7)
+        mine = trials[(trials["model"] == model) & (trials["train_size"] == choice.train_size)]
+        if len(mine):
+            label = "a tuner's trial" if choice is found[-1] else None
+            ax.plot(mine["lr"], mine["val_error"], "D", ms=4, mfc="none", mec=shade, mew=0.6, label=label)
         label = f"n = {measured(choice.train_size)}"
         ax.plot(choice.tried, choice.val_errors, "-o", ms=3, mew=0, lw=1.1, color=shade, label=label)
         best = choice.val_errors[choice.tried.index(choice.lr)]

@@ -1,6 +1,7 @@
 """One question's rows in, the rows that are fitted out, with the learning rate chosen and a reason for every other row.
 
 - Rows that did not finish are never fitted.
+- A cell that two sweeps hold is one run.
 - Rows of another `budget_factor` never share a curve: factor 1 is fitted (else the most common one); the others are
   evidence for the audit. Nor do rows of another `budget_rule`: per model the question's most common one is fitted.
 - Rows that differ in another setting of the recipe, such as a tuner's trials of the weight decay, never share a curve:
@@ -69,6 +70,17 @@ def _of_another_rule(table: pd.DataFrame, among: pd.Series) -> pd.Series:
         return common if (own == common).any() or own.isna().all() else own.mode().max()
 
     return rules.notna() & (rules != rules.groupby(table["model"]).transform(fitted))
+
+
+def _told_before(table: pd.DataFrame, among: pd.Series) -> pd.Series:
+    """Rows that are the cell of another one (two sweeps that were read together share cells): no run of its own. The
+    row of a sweep is kept before a tuner's."""
+    repeated = pd.Series(False, table.index)
+    if "config_hash" in table.columns:
+        order = [key for key in ("purpose", "sweep", "test_error") if key in table.columns]
+        rows = table[among & table["config_hash"].notna()].sort_values(order)
+        repeated[rows.index[rows.duplicated("config_hash")]] = True
+    return repeated
 
 
 def _choose(rows: pd.DataFrame, model: str, size: float) -> Choice:
@@ -182,7 +194,9 @@ def select(table: pd.DataFrame, *, axis: str = "train_size") -> Selection:
     strange = done & ~other & _of_another_rule(table, done & ~other)
     if strange.any():
         reason = reason.mask(strange, table["budget_rule"].map(lambda rule: f"budget_rule {rule}, not the other runs'"))
-    finished = table[done & ~other & ~strange]
+    again = done & ~other & ~strange & _told_before(table, done & ~other & ~strange)
+    reason = reason.mask(again, "the same cell as another row, from another sweep")
+    finished = table[done & ~other & ~strange & ~again]
     size = "train_size" if "train_size" in table.columns and table["train_size"].notna().all() else axis
     choices = []
     if "lr" in finished.columns and finished["lr"].notna().all():

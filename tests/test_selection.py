@@ -182,3 +182,18 @@ def test_a_tuners_trials_of_another_setting_are_no_further_seeds() -> None:
         "optim.weight_decay=5.0: optim.weight_decay=0.5 has the lower val_error",
         "learning rate 0.1: 0.001 has the lower val_error",
     }
+
+
+def test_a_cell_of_two_sweeps_is_one_run() -> None:
+    """Else a tuner's trial beside the sweep's own record of the same cell would look like another seed."""
+    rows = table(
+        {"config_hash": "a", "sweep": "x", "purpose": "tune"},
+        {"config_hash": "a", "sweep": "y", "purpose": "sweep"},
+        {"config_hash": "b", "sweep": "x", "purpose": "sweep", "seed": 1},
+        {"config_hash": None, "sweep": "x", "purpose": "sweep", "seed": 2},
+        {"config_hash": None, "sweep": "x", "purpose": "sweep", "seed": 3},
+    )
+    got = select(rows)
+    assert sorted(got.fitted["seed"]) == [0, 1, 2, 3]
+    assert set(got.fitted["purpose"]) == {"sweep"}
+    assert list(got.left_out["reason"]) == ["the same cell as another row, from another sweep"]
