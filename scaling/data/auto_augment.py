@@ -19,9 +19,11 @@ DRAWS = 3  # numbers for each image and layer: operation, strength, sign
 Operation = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # images, strength (batch,) -> images
 
 
-def _affine(images: torch.Tensor, rows: tuple[object, ...]) -> torch.Tensor:
+def _affine(images: torch.Tensor, rows: tuple[torch.Tensor | float, ...]) -> torch.Tensor:
     """Moves pixels: `rows` are the six entries that take a place in the output to one in the input, centre (0, 0)."""
-    entries = [torch.as_tensor(entry, device=images.device).expand(len(images)) for entry in rows]
+    entries = [
+        e if isinstance(e, torch.Tensor) else torch.full_like(images[:, 0, 0, 0], e, dtype=torch.float32) for e in rows
+    ]
     theta = torch.stack(entries, dim=1).view(-1, 2, 3).float()
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
     return F.grid_sample(images.float(), grid, mode="nearest", align_corners=False).to(images.dtype)
@@ -54,6 +56,15 @@ def _solarize(images: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
     return torch.where(images >= threshold.view(-1, 1, 1, 1), 255 - images, images)
 
 
+def _autocontrast(images: torch.Tensor) -> torch.Tensor:
+    """Every channel from its darkest to its brightest value; torchvision's asks the device which ones are flat."""
+    x = images.float()
+    low, high = x.amin((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
+    flat, scale = low == high, (high - low) * (1 / 255)
+    x = (x - low.masked_fill(flat, 0)) / scale.masked_fill(flat, 1)
+    return x.clamp(0, 255).to(images.dtype)
+
+
 @functools.cache
 def operations() -> dict[str, Operation]:
     """By torchvision's names. A shift by one pixel is 2 / size in the coordinates of `_affine`."""
@@ -72,9 +83,16 @@ def operations() -> dict[str, Operation]:
         "Sharpness": lambda x, s: _blend(x, functional.adjust_sharpness(x, 0.0), s),
         "Posterize": _posterize,
         "Solarize": _solarize,
-        "AutoContrast": lambda x, s: functional.autocontrast(x),
+        "AutoContrast": lambda x, s: _autocontrast(x),
         "Equalize": lambda x, s: functional.equalize(x),
     }
+
+
+@functools.cache
+def _strengths_on(device: torch.device, kind: str, image_size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """`strengths` on a device, sent there once: a host that sends something waits for it."""
+    table, signed = strengths(kind, image_size)
+    return table.to(device), signed.to(device)
 
 
 def strengths(kind: str, image_size: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -115,8 +133,7 @@ def auto_augment(
         images: uint8 (batch, 1 or 3, size, size).
         uniform: (3, batch) numbers in [0, 1).
     """
-    table, signed = strengths(kind, images.shape[-1])
-    table, signed = table.to(images.device), signed.to(images.device)
+    table, signed = _strengths_on(images.device, kind, images.shape[-1])
     operation = (uniform[0] * len(table)).long()
     step = torch.full_like(operation, magnitude) if magnitude is not None else (uniform[1] * BINS).long()
     strength = table[operation, step]
