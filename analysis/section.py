@@ -13,6 +13,7 @@ from analysis import tables
 from analysis.crossings import HORIZON
 from analysis.crossover import Crossover
 from analysis.figures import Drawn
+from analysis.joint import NAMES
 from analysis.panels import has_parameters, models_with_grids
 from analysis.style import axis_label, metric_label
 from analysis.words import FAMILY, measured, number, percent, short_verdict, title, verdict_sentence
@@ -26,6 +27,11 @@ CAPTIONS = {
     "residuals": (
         "What was measured over what was fitted, with the {level} noise of the mean: bars that leave 1 more often than"
         " that say that the curve does not describe the runs."
+    ),
+    "joint": (
+        "{metric} = E + A/N^alpha + B/n^beta over all sizes N of a family and all n: how much a larger model (alpha) or"
+        " more images (beta) would still help, and what neither would remove (E). One form, with bootstrap standard"
+        " errors; the verdicts do not rest on it."
     ),
     "learning_rates": "Validation error against learning rate where several were tried; the chosen rate is ringed.",
     "parameters": "Error against the number of parameters, a colour per size; lines join the models of one family.",
@@ -82,6 +88,14 @@ def _fits(crossover: Crossover) -> list[dict[str, str]]:
             }
         )
         last = row["model"]
+    return shown
+
+
+def _joint(crossover: Crossover) -> list[dict[str, str]]:
+    shown = []
+    for row in tables.joint(crossover).to_dict("records"):
+        values = {name: f"{row[name]:.3g} \N{PLUS-MINUS SIGN} {row[name + '_se']:.1g}" for name in NAMES}
+        shown.append(values | {"family": FAMILY[row["family"]], "models": str(row["models"]), "runs": str(row["runs"])})
     return shown
 
 
@@ -187,5 +201,7 @@ def section(crossover: Crossover, index: int, drawn: Drawn, pictures: Sequence[M
         "mechanism": pictures,
         "measured": _measured(crossover),
         "fits": _fits(crossover),
+        "joint": _joint(crossover),
+        "joint_caption": CAPTIONS["joint"].format(metric=metric_label(crossover)),
         "left_out": _left_out(crossover),
     }

@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.crossings import HORIZON, Verdict
 from analysis.crossover import Crossover
+from analysis.joint import NAMES, bootstrap_joint, fit_joint
 from analysis.words import title
 
 
@@ -116,6 +117,33 @@ def fits(crossover: Crossover) -> pd.DataFrame:
     return pd.DataFrame(table, columns=["model", "form", "formula", "weight", "parameters", "lack_of_fit"])
 
 
+def joint(crossover: Crossover) -> pd.DataFrame:
+    """A row per family of at least 3 model sizes, each at 4 data sizes or more: the joint law E + A/N^alpha + B/n^beta.
+
+    Standard errors are those of 300 bootstrap replicates over the runs.
+    """
+    table, rows = [], crossover.selection.fitted
+    columns = ["family", "models", "runs", *(c for name in NAMES for c in (name, f"{name}_se"))]
+    if crossover.axis != "train_size" or "num_params" not in rows.columns:
+        return pd.DataFrame(columns=columns)
+    known = rows[rows["num_params"].notna() & (rows[crossover.metric] > 0)]
+    for family, own in known.groupby("family"):
+        sizes = own.groupby("num_params")["train_size"].nunique()
+        own = own[own["num_params"].isin(sizes.index[sizes >= 4])]
+        if own["num_params"].nunique() < 3:
+            continue
+        data = (own["num_params"], own["train_size"], own[crossover.metric])
+        law = fit_joint(*data)
+        errors = bootstrap_joint(law, *data, replicates=300).std(axis=0)
+        values = {
+            k: v
+            for name, se in zip(NAMES, errors, strict=True)
+            for k, v in ((name, getattr(law, name)), (f"{name}_se", se))
+        }
+        table.append({"family": family, "models": own["num_params"].nunique(), "runs": len(own)} | values)
+    return pd.DataFrame(table, columns=columns)
+
+
 def curves(crossover: Crossover) -> pd.DataFrame:
     """Every model's fitted curve with its band, 60 sizes from its smallest to the horizon."""
     parts = []
@@ -155,6 +183,7 @@ TABLES = {
     "audit": audit,
     "measured": measured,
     "fits": fits,
+    "joint": joint,
     "curves": curves,
     "residuals": residuals,
     "learning_rates": learning_rates,

@@ -52,6 +52,23 @@ def test_measured_means_are_those_of_the_rows(tables: dict[str, pd.DataFrame]) -
     assert row["fitted_low"] < row["fitted"] < row["fitted_high"]
 
 
+def test_the_joint_law_is_given_where_a_family_has_three_model_sizes() -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        {"family": f, "model": f"{f}_{size:g}", "num_params": size, "train_size": n, "test_error": y}
+        for f, sizes in (("vit", (1e5, 1e6, 1e7, 1e8)), ("cnn", (1e5, 1e6)))
+        for size in sizes
+        for n in np.geomspace(1e3, 1e6, 6)
+        for y in [(0.05 + 10 * size**-0.4 + 4 * n**-0.3) * np.exp(0.002 * rng.standard_normal())]
+    ]
+    got = TABLES["joint"](find_crossover(pd.DataFrame(rows)))
+    assert got["family"].tolist() == ["vit"]  # two CNNs cannot tell E from A and alpha
+    assert got["models"].tolist() == [4]
+    for name, truth in {"E": 0.05, "alpha": 0.4, "beta": 0.3, "B": 4.0}.items():
+        assert got[name][0] == pytest.approx(truth, abs=4 * got[f"{name}_se"][0])
+        assert 0 < got[f"{name}_se"][0] < 0.2 * truth
+
+
 def test_left_out_rows_say_why(tables: dict[str, pd.DataFrame]) -> None:
     rows = tables["left_out"]
     broken = rows[rows["name"] == "broken"].iloc[0]
