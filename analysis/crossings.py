@@ -119,6 +119,14 @@ def _places(roots: Array, falls: bool, x: Array, difference: Array, changes: Cha
     return places
 
 
+def share(holds: NDArray[np.bool_], tied: int | None) -> float:
+    """Of the draws for which something holds: among all or among the tied ones, whichever is less.
+
+    A claim should rest neither on the tie alone nor on the draws that are free of it alone.
+    """
+    return float(min(holds.mean(), holds[:tied].mean()))
+
+
 def _quantile(place: Array, share: float) -> float:
     # An order statistic: interpolation between a number and infinity would be neither.
     return float(np.sort(place)[min(int(share * len(place)), len(place) - 1)])
@@ -135,7 +143,7 @@ def _describe(place: Array, root: float, falls: bool, end: float, level: float, 
         size=float(np.exp(middle if np.isfinite(middle) else root)),
         direction="vit_overtakes" if falls else "cnn_overtakes",
         interval=(_end(low), _end(high)),
-        probability=float((np.isfinite(place) & (place <= end)).mean()),
+        probability=share(np.isfinite(place) & (place <= end), tied),
     )
 
 
@@ -147,8 +155,8 @@ def find_crossings(
     Args:
         grid: (G,) sizes, ascending.
         difference: (draws, G) log error of the ViT minus that of the CNN.
-        tied: so many of the first draws know how leads change (analysis/pairs.py): all draws count in intervals and
-            probabilities, but a crossing's place is that of these; None: all do.
+        tied: so many of the first draws know how leads change (analysis/pairs.py): a crossing's place is that of
+            these, its interval that of all draws, its probability the lower of both; None: all do.
     """
     x, end = np.log(grid), np.log(horizon) + 1e-9
     changes = _sign_changes(x, difference)
@@ -203,14 +211,14 @@ def decide(
     horizon = HORIZON * high * (1 + 1e-9)
     crossings = find_crossings(grid, difference, horizon=horizon, level=level, tied=tied)
     near = difference[:, grid <= horizon]
-    p_crossing = len(np.unique(_sign_changes(np.log(grid[: near.shape[1]]), near)[0])) / len(near)
+    crosses = np.isin(np.arange(len(near)), _sign_changes(np.log(grid[: near.shape[1]]), near)[0])
     likely = [c for c in crossings if c.probability >= 0.5]
     while len(likely) > 1 and _clear_sides(grid[: near.shape[1]], near, likely)[0] < CLEAR:
         likely = likely[1:]  # nobody leads at the smallest sizes: nothing is overtaken there
     verdict = "not_identifiable"
-    if float((near > 0).all(axis=1).mean()) >= AHEAD:
+    if share(np.all(near > 0, axis=1), tied) >= AHEAD:
         verdict = "cnn_ahead"
-    elif float((near < 0).all(axis=1).mean()) >= AHEAD:
+    elif share(np.all(near < 0, axis=1), tied) >= AHEAD:
         verdict = "vit_ahead"
     elif len(likely) == 1:
         verdict = _single(grid[: near.shape[1]], near, likely[0], high)
@@ -228,7 +236,7 @@ def decide(
         one.direction if one else None,
         one.size if one else None,
         interval,
-        p_crossing,
+        share(crosses, tied),
         (low, high),
         one.size / high if one else None,
         tuple(crossings),
