@@ -119,12 +119,10 @@ def _problem(status: str, text: str | None) -> str:
 def _ray_cluster(settings: Any) -> Iterator[None]:
     """Ray, started before its launcher does it, which then uses it: Ray takes SIGTERM for itself when it starts, and
     would end the command with another status and without a word."""
-    options: Any = OmegaConf.to_container(settings, resolve=True)
-    if not options.get("address"):  # our own cluster: its helpers would outlive a command that is killed by a minute
-        os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
     import ray
 
     usual = signal.getsignal(signal.SIGTERM)
+    options: Any = OmegaConf.to_container(settings, resolve=True)
     ray.init(**{"object_store_memory": 78643200} | options)  # the launcher's own default: cells need none of it
     signal.signal(signal.SIGTERM, usual)
     try:
