@@ -81,7 +81,8 @@ def _learning_rate_edge(selection: Selection, axis: str) -> Check:
         return Check("learning_rate_edge", "unknown", "no learning-rate grid")
     at_edge = []
     for choice in grids:
-        best = min(choice.val_errors)
+        # The chosen rate's, not the lowest: a rate with fewer seeds may have a lower mean and still not be better.
+        best = choice.val_errors[choice.tried.index(choice.lr)]
         winners = [i for i, v in enumerate(choice.val_errors) if v == best]
         if not any(0 < i < len(choice.tried) - 1 for i in winners):
             side = "lowest" if winners[0] == 0 else "highest"

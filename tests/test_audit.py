@@ -203,3 +203,15 @@ def test_a_tuners_trials_demand_no_other_cells(good: pd.DataFrame) -> None:
     assert (
         statuses(pd.concat([good.assign(purpose="sweep"), rows.assign(purpose="sweep")]))["cells_complete"] == "failed"
     )
+
+
+def test_a_rate_with_one_easy_seed_makes_no_edge(good: pd.DataFrame) -> None:
+    """Its mean is the lowest only because it lacks the other rates' harder seed."""
+    cnn = good[good["family"] == "cnn"]
+    size = cnn.groupby("train_size")["lr"].nunique().idxmax()
+    grid = (good["family"] == "cnn") & (good["train_size"] == size)
+    lowest = grid & (good["lr"] == good.loc[grid, "lr"].min())
+    good.loc[grid, "val_error"] = np.where(good.loc[grid, "seed"] == 0, 0.22, 0.32)
+    good.loc[grid & (good["lr"] == 1e-2), "val_error"] -= 0.02
+    good.loc[lowest, "val_error"] = 0.21
+    assert statuses(good[~(lowest & (good["seed"] != 0))])["learning_rate_edge"] == "passed"
