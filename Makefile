@@ -1,6 +1,6 @@
 # make quickstart: install what is missing, run the quickstart sweep, print the verdict and where the report lies.
 # make test:       the same environment with the test tools, then the tests.
-# make bench:      loading, training and tracking against what is usual, on one core; half an hour on an idle machine.
+# make bench:      loading, training and tracking against what is usual, on one core; about ten minutes.
 # make bench-gpu:  the same on a GPU, and many runs at once.
 PYTHON ?= python3
 VENV ?= .venv
