@@ -23,7 +23,7 @@ from analysis.noise import Points
 from analysis.pairs import TIE
 from analysis.power_law import fit_points
 
-TIES = (0.25, 0.35, TIE, 0.75, 1.0, 1.5, float("inf"))
+TIES = (0.25, TIE, 1.0, float("inf"))
 TOLD = Settings(forms=("power_floor",), discrepancy=(0.0,), rough=(0.0,), prior=(1.0,))
 TRUTHS = (("power_floor", "4x"), ("approach", "never"), ("parallel", "never"), ("closing", "never"))
 MODELS = ("vit", "cnn")
