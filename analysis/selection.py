@@ -79,7 +79,9 @@ def _told_before(table: pd.DataFrame, among: pd.Series) -> pd.Series:
     if "config_hash" in table.columns:
         order = [key for key in ("purpose", "sweep", "test_error") if key in table.columns]
         rows = table[among & table["config_hash"].notna()].sort_values(order)
-        repeated[rows.index[rows.duplicated("config_hash")]] = True
+        # A hash alone would do for our records; rows that were copied and renamed are runs of their own.
+        same = [key for key in ("config_hash", "model", "train_size", "seed") if key in table.columns]
+        repeated[rows.index[rows.duplicated(same)]] = True
     return repeated
 
 
