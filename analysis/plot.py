@@ -16,10 +16,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from analysis.arguments import TABLE_KEYS, InputError, TableArguments, run_command
-from analysis.crossings import HORIZON, Interval
-from analysis.crossover import Crossover, find_crossovers
-from analysis.style import CROSSING, GAP, INK, axis_label, colours, log_x, log_y, looks, metric_label
-from analysis.words import FAMILY, percent
+from analysis.estimator.crossover.crossings import HORIZON, Interval
+from analysis.estimator.crossover.find_crossover import Crossover, find_crossovers
+from analysis.estimator.crossover.wording import FAMILY, percent
+from analysis.figures.style import CROSSING, GAP, INK, axis_label, colours, log_x, log_y, looks, metric_label
 
 
 def claimed(crossover: Crossover) -> list[tuple[float, Interval]]:
@@ -143,7 +143,7 @@ Draws one figure in a paper's style.
   out=FILE             .png, .svg or .pdf; NAME.png by default
   group=0              which question of the results, in the order of crossover.json
   width=3.5 height=    inches; 3.5 is a paper's column
-  run=PATH             instead of results=: what `python -m scaling.inspect run=PATH` wrote (analysis.mechanism)
+  run=PATH             instead of results=: what `python -m scaling.inspect run=PATH` wrote (analysis.figures.mechanism)
 {TABLE_KEYS}"""
 
 
@@ -160,7 +160,7 @@ def _inches(own: dict[str, str], key: str) -> float | None:
 
 
 def run(arguments: TableArguments, own: dict[str, str]) -> int:
-    from analysis.figures import FIGURES, WHOLE, render  # which builds on this module
+    from analysis.figures.render import FIGURES, WHOLE, render  # which builds on this module
 
     name = own.get("figure", "")
     if name not in FIGURES and name not in WHOLE:
@@ -196,7 +196,7 @@ def run(arguments: TableArguments, own: dict[str, str]) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if any(word.startswith("run=") for word in arguments):
-        from analysis.mechanism import main as draw_run
+        from analysis.figures.mechanism import main as draw_run
 
         return draw_run(arguments)
     return run_command(USAGE, ("figure", "out", "group", "width", "height"), run, arguments)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.arguments import InputError, TableArguments, run_command
-from analysis.results import load
+from analysis.estimator.rows.table import load
 
 USAGE = """usage: python -m analysis.rerun results=PATH [name=TEXT] [data.root=DIR] [out=DIR]
 

@@ -43,8 +43,8 @@ def estimate(sweep: str, rates: Mapping[str, Rates], *, overhead: float) -> str:
     Args:
         overhead: seconds of start-up and of what else a command does beside training.
     """
-    from scaling.price import FORWARD, duration
-    from scaling.sweep_file import cells_of
+    from scaling.compose.sweep_file import cells_of
+    from scaling.study.price import FORWARD, duration
 
     everything = cells_of([f"sweeps={sweep}"])
     cells = [cell for cell in everything if cell.model.name in rates]

@@ -21,10 +21,10 @@ from machine import find, machine
 from torch import nn
 from usual import timm_model
 
-from scaling.devices import TABLE, auto_precision
-from scaling.models import num_params
 from scaling.models.bit import BiT
-from scaling.models.named import named_model
+from scaling.models.build import num_params
+from scaling.models.devices import TABLE, auto_precision
+from scaling.models.libraries import named_model
 from scaling.models.resnet import ResNet
 from scaling.models.vit import SIZES, ViT
 

@@ -2,8 +2,8 @@
 
 python benchmarks/tracking.py [cells=20] [points=50]     a minute on one core, in a temporary folder
 
-Each cell logs `points` points of a curve and a whole record, as scaling.cell does, and trains nothing. The ways take
-turns; printed are the median over the cells with its middle half, and what the first cell costs once per process.
+Each cell logs `points` points of a curve and a whole record, as training/cell.py does, and trains nothing. The ways
+take turns; printed are the median over the cells with its middle half, and what the first cell costs once per process.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from machine import machine
 
-from scaling.compose import CONF
+from scaling.compose.parse import parse
+from scaling.compose.paths import CONF
 from scaling.config import CellConfig
-from scaling.parse import parse
-from scaling.record import COLUMNS
+from scaling.records.record import COLUMNS
 from scaling.tracking import track
 
 WAYS = {

@@ -101,14 +101,14 @@ def ours(values: dict[str, str]) -> Measure:
     import torch
     from hydra import compose, initialize_config_dir
 
-    from scaling.cell import build
-    from scaling.compose import CONF
-    from scaling.data.augment import make_augment
+    from scaling.compose.parse import parse
+    from scaling.compose.paths import CONF
+    from scaling.data.batches.augment import make_augment
     from scaling.data.splits import load_splits
-    from scaling.devices import find_device, keep_freed_memory
-    from scaling.models import train_flops_per_example
-    from scaling.parse import parse
-    from scaling.trainer import index_batches, train, uniform_batches
+    from scaling.models.build import train_flops_per_example
+    from scaling.models.devices import find_device, keep_freed_memory
+    from scaling.training.cell import build
+    from scaling.training.trainer import index_batches, train, uniform_batches
 
     keep_freed_memory()
     model_name = "resnet8" if values["model"] == "none" else values["model"]

@@ -18,11 +18,11 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from scaling import __version__
-from scaling.compose import CONF
+from scaling.compose.parse import parse
+from scaling.compose.paths import CONF
+from scaling.compose.start_weights import BEST_FILE, WEIGHTS_FILE, InitError, kept_weights, weights_path
 from scaling.config import CellConfig, ConfigError
-from scaling.init_from import BEST_FILE, WEIGHTS_FILE, InitError, kept_weights, weights_path
-from scaling.parse import parse
-from scaling.record import FILE_NAME, Record, find_records, read_record
+from scaling.records.record import FILE_NAME, Record, find_records, read_record
 
 USAGE = """usage: python -m scaling.inspect run=PATH [images=128]
        python -m scaling.inspect checkpoint=FILE model=NAME data=NAME [key=value ...] [out=DIR] [images=128]
@@ -54,8 +54,8 @@ def _cell(record: Record) -> CellConfig:
 
 def _places(cell: CellConfig, grid: int) -> tuple[np.ndarray, np.ndarray]:
     """Where each token's patch and each of a patch's pixels comes from: (tokens, 2) and (patch_size**2,)."""
-    from scaling.data.permute import locality_permutation
-    from scaling.learned import grid_places
+    from scaling.data.subsets.locality import locality_permutation
+    from scaling.models.inspection import grid_places
 
     data, patch = cell.data, cell.data.image_size // grid
     if data.locality == 1:
@@ -67,7 +67,7 @@ def _places(cell: CellConfig, grid: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _vit_numbers(model: Any, cell: CellConfig, splits: Any, images: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    from scaling import learned
+    from scaling.models import inspection as learned
 
     patch = model.patch_embed.patch_size
     places, within = _places(cell, model.grid)
@@ -121,7 +121,7 @@ def _inspect(cell: CellConfig, weights: Path, said: dict[str, Any], *, images: i
     import torch
 
     from scaling.data.splits import load_splits
-    from scaling.models import build_model
+    from scaling.models.build import build_model
     from scaling.models.vit import ViT
     from scaling.models.weights import WeightsError, load_weights, read_weights
 

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scaling import __version__, train
-from scaling.cell_state import CHECKPOINTS, recorded
+from scaling.compose.sweep_file import cells_of
 from scaling.config import CellConfig, ConfigError
-from scaling.cost import Rates, clock
-from scaling.lock import LOCK_FILE, holder, is_held
-from scaling.record import Record, RecordError
-from scaling.sweep import worker_count
-from scaling.sweep_file import cells_of
+from scaling.records.cell_folder import CHECKPOINTS, recorded
+from scaling.records.lock import LOCK_FILE, holder, is_held
+from scaling.records.record import Record, RecordError
+from scaling.sweep.rates import Rates, clock
+from scaling.sweep.run_cells import worker_count
 
 USAGE = """usage: python -m scaling.status sweeps=NAME [key=value ...] [--list] [--command TEXT] [--watch [SECONDS]]
 

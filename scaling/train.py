@@ -17,15 +17,15 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from scaling import __version__
-from scaling.cells import Composer
-from scaling.compose import CONF, SWEEPS, list_options
+from scaling.compose.composer import Composer
+from scaling.compose.paths import CONF, SWEEPS, list_options
+from scaling.compose.start_weights import inherit
 from scaling.config import ConfigError
-from scaling.init_from import inherit
-from scaling.job import make_job
-from scaling.launch import PoolRunner
-from scaling.pool import PoolError
-from scaling.study import finish, run_study
-from scaling.sweep import started_by_torchrun
+from scaling.study.run_study import finish, run_study
+from scaling.sweep.hydra_job import make_job
+from scaling.sweep.pool import PoolError
+from scaling.sweep.run_cells import started_by_torchrun
+from scaling.sweep.runners import PoolRunner
 
 USAGE = """usage: python -m scaling.train [sweeps=NAME] [key=value ...] [-m key=a,b,c]
 

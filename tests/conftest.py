@@ -17,7 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from wandb_server import WandbServer
 
-    from scaling.pool import Pool
+    from scaling.sweep.pool import Pool
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = Path(os.environ.get("SCALING_SHARED_DATA", ROOT.parent / "shared" / "data"))
@@ -64,7 +64,7 @@ def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 @pytest.fixture(scope="session")
 def pool() -> Iterator[Pool]:
     """One worker for all tests that run cells: it has loaded torch and W&B once."""
-    from scaling.pool import Pool
+    from scaling.sweep.pool import Pool
 
     with Pool(1) as workers:
         yield workers
@@ -75,9 +75,9 @@ def make_cell() -> Callable[..., object]:
     """Composes `conf/` with overrides and parses the result, as the command line does."""
     from hydra import compose, initialize_config_dir
 
-    from scaling.compose import CONF
+    from scaling.compose.parse import parse
+    from scaling.compose.paths import CONF
     from scaling.config import CellConfig
-    from scaling.parse import parse
 
     def make(*overrides: str) -> CellConfig:
         with initialize_config_dir(str(CONF), version_base="1.3"):

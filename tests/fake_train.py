@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from scaling.record import FILE_NAME, Record, write_record
+from scaling.records.record import FILE_NAME, Record, write_record
 
 RATES = {"vit_w64d2": 6e-3, "resnet8_w8": 0.1, "vit_w64d4": 4e-3, "resnet8": 3e-2}
 

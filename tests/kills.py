@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # as a script
 
-from scaling.lock import is_held  # noqa: E402
+from scaling.records.lock import is_held  # noqa: E402
 
 # Tiny strokes: some cells of a second, some of several; a checkpoint every .3 s.
 WORDS = """-m model=resnet8_w8,vit_w48d3 seed=0,1 budget.factor=1,4 data.image_size=8 data.permute_patch=4

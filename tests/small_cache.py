@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from scaling.data.cache import Decoded, Loader, open_decoded
-from scaling.data.catalogue import Catalogue
-from scaling.data.pixels import Square
+from scaling.data.pixels.cache import Decoded, Loader, open_decoded
+from scaling.data.pixels.decode_all import Square
+from scaling.data.sources.catalogue import Catalogue
 
 SQUARE = Square(image_size=4, channels=3)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scaling.record import Record, write_record
+from scaling.records.record import Record, write_record
 
 SIZES = (128, 256, 512, 1024, 2048, 4096)
 

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from synthetic import SIZES, as_table, make_sweep
 
-from analysis.advice import Limits, advise, at_size
-from analysis.advice_words import sentence, text, train_command
+from analysis.advise.advice import Limits, advise, at_size
+from analysis.advise.next_runs import next_runs
+from analysis.advise.wording import sentence, text, train_command
 from analysis.arguments import InputError
-from analysis.crossover import Crossover, find_crossover
-from analysis.next_runs import next_runs
+from analysis.estimator.crossover.find_crossover import Crossover, find_crossover
 
 # make_sweep's curves at locality 0: 0.02 + 8 n^-.55 (ViT) and 0.05 + 3.2 n^-.42 (CNN).
 TRUTH = {"vit": lambda n: 0.02 + 8 * n**-0.55, "cnn": lambda n: 0.05 + 3.2 * n**-0.42}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from synthetic import make_sweep, write_sweep
 
-from analysis import advise
+from analysis.advise import command as advise
 
 
 @pytest.fixture(scope="module")

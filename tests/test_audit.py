@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from synthetic import as_table, make_sweep
 
-from analysis.audit import CHECKS, Check, audit
-from analysis.crossover import find_crossover
-from analysis.results import check
-from analysis.selection import select
+from analysis.estimator.crossover.find_crossover import find_crossover
+from analysis.estimator.rows.audit import CHECKS, Check, audit
+from analysis.estimator.rows.selection import select
+from analysis.estimator.rows.table import check
 
 
 def statuses(table: pd.DataFrame, axis: str = "train_size") -> dict[str, str]:

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from scipy import stats
 from torchvision.transforms.v2 import RandAugment, TrivialAugmentWide, functional
 
-from scaling.data import auto_augment
-from scaling.data.augment import Augment, flip_crop, resized_crop
-from scaling.data.cut_and_mix import beta, cutout, erase, mix
+from scaling.data.batches import auto_augment
+from scaling.data.batches.augment import Augment, flip_crop, resized_crop
+from scaling.data.batches.cut_and_mix import beta, cutout, erase, mix
 
 
 def _images(count: int, channels: int = 3, size: int = 8) -> torch.Tensor:

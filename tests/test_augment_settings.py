@@ -10,11 +10,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from scaling.compose import CONF
-from scaling.data.augment import make_augment
+from scaling.compose.parse import parse
+from scaling.compose.paths import CONF
+from scaling.data.batches.augment import make_augment
 from scaling.data.splits import load_splits
-from scaling.parse import parse
-from scaling.trainer import CurvePoint, train
+from scaling.training.trainer import CurvePoint, train
 
 SMALL = ("data.image_size=8", "data.permute_patch=4", "data.train_size=40", "data.test_size=20", "model=resnet8")
 

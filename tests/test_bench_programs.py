@@ -91,7 +91,7 @@ def test_a_long_run_goes_first_and_is_what_is_waited_for() -> None:
 def test_an_estimate_counts_steps_evaluation_and_start(make_cell: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     from grid import estimate
 
-    from scaling import sweep_file
+    from scaling.compose import sweep_file
 
     words = ("optim.batch_size=100", "budget.steps=200", "budget.exponent=0", "data.train_size=800")
     cells = [make_cell("model=resnet8", *words, f"seed={seed}") for seed in (0, 1)] + [make_cell("model=vit_w64d4")]

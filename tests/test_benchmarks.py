@@ -19,7 +19,7 @@ def _benchmarks_path(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_three_ways_train_models_of_the_same_size(make_cell: Callable, name: str) -> None:
     from usual import timm_model, usual_model
 
-    from scaling.models import build_model, multiply_adds, num_params
+    from scaling.models.build import build_model, multiply_adds, num_params
 
     ours = build_model(
         make_cell(f"model={name}", "data.image_size=32", "data.permute_patch=4").model,

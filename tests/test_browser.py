@@ -14,7 +14,7 @@ import pytest
 from chromium import choose, complaints, count, load, points_of, start, table, texts, wait
 from synthetic import as_table, make_sweep
 
-from analysis import report
+from analysis.report import command as report
 
 
 @pytest.fixture(scope="module")

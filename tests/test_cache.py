@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from small_cache import SQUARE, loader_of, open_small, reds, write_files
 
-from scaling.data import cache, pixels
-from scaling.data.cache import Damaged
-from scaling.data.pixels import Square
+from scaling.data.pixels import cache
+from scaling.data.pixels import decode_all as pixels
+from scaling.data.pixels.cache import Damaged
+from scaling.data.pixels.decode_all import Square
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from small_cache import SQUARE, loader_of, open_small, reds, write_files
 
-from scaling.data import pixels
-from scaling.data.cache import open_decoded
-from scaling.data.pixels import Square
+from scaling.data.pixels import decode_all as pixels
+from scaling.data.pixels.cache import open_decoded
+from scaling.data.pixels.decode_all import Square
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from small_cache import open_small, reds
-from scaling.data import pixels
+from scaling.data.pixels import decode_all as pixels
 real = pixels.decode
 def slow(path, **options):
     with open({log!r}, "a") as log:

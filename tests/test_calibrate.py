@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from analysis.calibrate import DEFAULTS, USAGE, judge, main, make_cells
-from analysis.calibrate_table import binomial_interval, covers, summarise
-from analysis.calibrate_truths import NEVER, PLACES, TRUTHS, Cell, curves, simulate
-from analysis.crossover import find_crossover
+from analysis.calibrate.command import DEFAULTS, USAGE, judge, make_cells, run
+from analysis.calibrate.table import binomial_interval, covers, summarise
+from analysis.calibrate.truths import NEVER, PLACES, TRUTHS, Cell, curves, simulate
+from analysis.estimator.crossover.find_crossover import find_crossover
 from analysis.options import run_command
 
 GRID = np.geomspace(500, 6.4e6, 4000)
@@ -67,11 +67,11 @@ def test_open_ends_cover_and_missing_intervals_do_not() -> None:
 def test_it_goes_on_where_it_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "c.jsonl"
     options = DEFAULTS | {"truths": ("parallel",), "noise": ("0.02",), "draws": 2, "workers": 1, "out": str(path)}
-    assert main(options) == 0
+    assert run(options) == 0
     assert "| parallel | 0.02 | 2 |" in capsys.readouterr().out
     lines = path.read_text().split()
     path.write_text(path.read_text() + '{"cell": "par')  # killed while it wrote
-    assert main(options | {"draws": 3}) == 0
+    assert run(options | {"draws": 3}) == 0
     assert "| parallel | 0.02 | 3 |" in capsys.readouterr().out
     rows = [r for r in path.read_text().splitlines() if r.startswith("{") and r.endswith("}")]
     assert len(rows) == 3

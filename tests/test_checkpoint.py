@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from scaling.cell import run_cell
-from scaling.checkpoint import PATTERN, Checkpoints, Stopped, stop_request
 from scaling.config import CellConfig
-from scaling.record import Record
-from scaling.trainer import CurvePoint
+from scaling.records.record import Record
+from scaling.training.cell import run_cell
+from scaling.training.checkpoint import PATTERN, Checkpoints, Stopped, stop_request
+from scaling.training.trainer import CurvePoint
 
 SMALL = ("data.image_size=8", "data.permute_patch=4", "data.train_size=20", "data.test_size=50", "budget.steps=100",
          "device=cpu", "wandb=disabled", "optim.batch_size=8")  # fmt: skip
@@ -103,7 +103,7 @@ def test_a_real_sigterm_during_training_leaves_a_checkpoint(
     make_cell: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With an interval that never comes: the checkpoint is the stop's own."""
-    from scaling.cell import Run
+    from scaling.training.cell import Run
 
     cell = make_cell(*SMALL, "model=resnet8", f"out={tmp_path}", "checkpoint_seconds=1e6")
     report = Run.report
@@ -160,10 +160,10 @@ def test_without_any_sound_checkpoint_the_run_starts_anew(tmp_path: Path) -> Non
 
 
 def test_the_interval_is_in_seconds_and_null_is_never(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import scaling.checkpoint
+    import scaling.training.checkpoint
 
     now = 1000.0
-    monkeypatch.setattr(scaling.checkpoint.time, "monotonic", lambda: now)
+    monkeypatch.setattr(scaling.training.checkpoint.time, "monotonic", lambda: now)
     store, never = Checkpoints(tmp_path, "h", seconds=60), Checkpoints(tmp_path, "h", seconds=None)
     assert not store.due()
     now = 1060.0
@@ -176,12 +176,12 @@ def test_the_interval_is_in_seconds_and_null_is_never(tmp_path: Path, monkeypatc
 def test_a_checkpoint_that_cannot_be_written_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:
-    import scaling.checkpoint
+    import scaling.training.checkpoint
 
     def full(path: Path, content: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(scaling.checkpoint, "write_whole", full)
+    monkeypatch.setattr(scaling.training.checkpoint, "write_whole", full)
     Checkpoints(tmp_path, "h", seconds=0).save({"step": 1})
     assert "No space left on device" in capfd.readouterr().err
 

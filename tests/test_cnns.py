@@ -7,10 +7,10 @@ import timm
 import torch
 import torchvision
 
-from scaling.model_config import ModelError
-from scaling.models import build_model, multiply_adds, num_params, train_flops_per_example
+from scaling.config.model_config import ModelError
 from scaling.models.bit import BiT
-from scaling.models.named import check_named, named_model
+from scaling.models.build import build_model, multiply_adds, num_params, train_flops_per_example
+from scaling.models.libraries import check_named, named_model
 
 
 def _meta(make_cell: Callable, *words: str, image_size: int = 224, channels: int = 3) -> torch.nn.Module:

@@ -8,12 +8,12 @@ import pytest
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from scaling.cell_record import known_fields
-from scaling.compose import CONF, SWEEPS, settings
+from scaling.compose.paths import CONF, SWEEPS, settings
+from scaling.compose.sweep_file import cells_of, read_command
 from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, WandbConfig
-from scaling.model_config import ModelConfig
-from scaling.models import build_model, train_flops_per_example
-from scaling.sweep_file import cells_of, read_command
+from scaling.config.model_config import ModelConfig
+from scaling.models.build import build_model, train_flops_per_example
+from scaling.records.cell_fields import known_fields
 
 GROUPS = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("data", "model", "wandb")}
 
@@ -200,10 +200,10 @@ def test_a_budget_rule_is_no_part_of_the_identity_but_its_steps_are(make_cell: C
 
 
 def test_precision_auto_becomes_what_the_record_repeats(make_cell: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    import scaling.devices
+    import scaling.models.devices
 
     for found in ("fp32", "bf16"):
-        monkeypatch.setattr(scaling.devices, "auto_precision", lambda device, found=found: found)
+        monkeypatch.setattr(scaling.models.devices, "auto_precision", lambda device, found=found: found)
         cell = make_cell("precision=auto")
         assert cell.precision == found
         assert cell.config_hash == make_cell(f"precision={found}").config_hash
@@ -216,7 +216,7 @@ VALUES = ["plain", "with space", "a'b", 'a"b', "a,b", "k=v", "[1]", "back\\slash
 def test_overrides_for_the_record_survive_hydras_grammar(value: str) -> None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    from scaling.compose import _literal
+    from scaling.compose.paths import _literal
 
     assert OverridesParser.create().parse_override(f"key={_literal(value)}").value() == value
 
@@ -225,7 +225,7 @@ def test_overrides_for_the_record_survive_hydras_grammar(value: str) -> None:
 def test_other_values_survive_too(value: object) -> None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    from scaling.compose import _literal
+    from scaling.compose.paths import _literal
 
     assert OverridesParser.create().parse_override(f"key={_literal(value)}").value() == value
 
@@ -233,7 +233,7 @@ def test_other_values_survive_too(value: object) -> None:
 def test_rerun_overrides_compose_the_same_cell(make_cell: Callable) -> None:
     from hydra import compose, initialize_config_dir
 
-    from scaling.compose import rerun_overrides
+    from scaling.compose.paths import rerun_overrides
 
     asked = ["model=vit_w64d4", "data.train_size=300", "optim.lr=0.002", "seed=4", "sweep=mine", "out=/tmp/x"]
     with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.crossings import Verdict, decide, make_grid
+from analysis.estimator.crossover.crossings import Verdict, decide, make_grid
 
 LOW, HIGH = 100.0, 10_000.0
 GRID = make_grid(LOW, HIGH)

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from scaling.data.augment import Augment
+from scaling.data.batches.augment import Augment
 from scaling.data.splits import load_splits
-from scaling.models import build_model
-from scaling.record import FILE_NAME, read_record
-from scaling.sweep import run_cells
-from scaling.trainer import evaluate, train
+from scaling.models.build import build_model
+from scaling.records.record import FILE_NAME, read_record
+from scaling.sweep.run_cells import run_cells
+from scaling.training.trainer import evaluate, train
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

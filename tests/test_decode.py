@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scaling.data.decode import decode, decode_array
 from scaling.data.errors import UnreadableImage
+from scaling.data.pixels.decode import decode, decode_array
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scaling.disk import find_items, main, readable
-from scaling.lock import cell_lock
+from scaling.records.lock import cell_lock
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_one_sweep_alone(out: Path) -> None:
 def test_a_cell_at_work_is_left_alone(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = """if True:
         import pathlib, sys
-        from scaling.lock import cell_lock
+        from scaling.records.lock import cell_lock
         with cell_lock(pathlib.Path(sys.argv[1])):
             print(flush=True)
             input()

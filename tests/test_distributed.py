@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from scaling.cell import run_cell
-from scaling.record import read_record
+from scaling.records.record import read_record
+from scaling.training.cell import run_cell
 
 ROOT = Path(__file__).resolve().parent.parent
 WORDS = ("data.image_size=8", "data.permute_patch=4", "data.train_size=60", "data.test_size=130", "budget.steps=12",

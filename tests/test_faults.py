@@ -14,9 +14,9 @@ import pytest
 from kills import ROOT, family, results, start
 
 from scaling.config import CellConfig, ConfigError
-from scaling.pool import Pool
-from scaling.record import FILE_NAME, read_record
-from scaling.sweep import run_cells
+from scaling.records.record import FILE_NAME, read_record
+from scaling.sweep.pool import Pool
+from scaling.sweep.run_cells import run_cells
 
 TINY = """data.image_size=8 data.permute_patch=4 data.train_size=20 data.test_size=20 budget.steps=14 device=cpu
 model=resnet8_w8 workers=1""".split()
@@ -187,7 +187,7 @@ def test_fail_fast_stops_the_sweep_at_the_first_failure(
     make_cell: Callable, image_folder: Callable, tmp_path: Path, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The longest goes first and meets a torn file (which the start did not see); the others are left for another."""
-    monkeypatch.setattr("scaling.sweep.prepare", lambda configs: [])
+    monkeypatch.setattr("scaling.sweep.run_cells.prepare", lambda configs: [])
     root = image_folder({"train": {"a": 40, "b": 40}, "test": {"a": 5, "b": 5}})
     for path in (root / "train" / "a").iterdir():
         path.write_bytes(b"torn")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scaling.data import fingerprint
 from scaling.data.errors import DataError
-from scaling.data.folder import Folder, read_layout
+from scaling.data.sources import fingerprint
+from scaling.data.sources.folder import Folder, read_layout
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from analysis.forms import FORMS, Form, Scale
+from analysis.estimator.curve.forms import FORMS, Form, Scale
 
 SCALE = Scale(reference=2000.0, level=-1.5, slope=0.4, lowest=-3.0, spread=2.4, chance=0.9)
 

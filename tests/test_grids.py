@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scaling.grids import Grid, GridError, expand, narrow, read_block
+from scaling.compose.grids import Grid, GridError, expand, narrow, read_block
 
 
 def read(key: str, value: Any) -> list[str]:
@@ -95,7 +95,7 @@ hydra:
 @pytest.fixture
 def sweep_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
     """The cells of a sweep file that lies in a folder of its own."""
-    from scaling import sweep_file
+    from scaling.compose import sweep_file
 
     def make(sweeper: str, *words: str) -> list[Any]:
         (tmp_path / "sweeps").mkdir()

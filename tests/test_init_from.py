@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from scaling.cell import run_cell
+from scaling.compose.start_weights import inherit
 from scaling.config import ConfigError
-from scaling.init_from import inherit
-from scaling.record import FILE_NAME, read_record
-from scaling.sweep import run_cells
+from scaling.records.record import FILE_NAME, read_record
+from scaling.sweep.run_cells import run_cells
+from scaling.training.cell import run_cell
 
 WORDS = ("model=vit_mu", "model.pool=mean", "data.image_size=8", "data.permute_patch=4", "data.train_size=20",
          "data.test_size=50", "budget.steps=14")  # fmt: skip

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.benchmark_chinchilla import ERRORS, load_runs
-from analysis.joint import bootstrap_joint, fit_joint
+from analysis.benchmark.chinchilla import ERRORS, load_runs
+from analysis.estimator.curve.joint_law import bootstrap_joint, fit_joint
 
 CURVES = Path(os.environ.get("SCALING_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")) / "curves"
 needs_data = pytest.mark.skipif(not CURVES.is_dir(), reason="SCALING_SHARED_DATA names no folder with curves/")

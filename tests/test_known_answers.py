@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from analysis import advise as command
-from analysis.advice import Advice, advise
+from analysis.advise.advice import Advice, advise
 from analysis.arguments import TableArguments
-from analysis.crossover import Crossover, find_crossovers
-from analysis.public_curves import CNNS, TASKS, VITS, judge, read, truth_of
+from analysis.estimator.crossover.find_crossover import Crossover, find_crossovers
+from analysis.public_curves.command import CNNS, TASKS, VITS, judge, read, truth_of
 
 QUICKSTART = Path(__file__).parent / "data" / "quickstart.csv"
 # Mean test errors of three seeds on 8,000 drawings, another machine, another budget (LAB.md): (ViT, CNN).

@@ -48,7 +48,7 @@ def _environment(tmp_path: Path) -> dict[str, str]:
         "import sys\n"
         "class Finder:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'scaling.trainer':\n"
+        "        if name == 'scaling.training.trainer':\n"
         "            import os, torch\n"
         "            usual = torch.manual_seed\n"
         "            torch.manual_seed = lambda seed: os._exit(42) if seed == 13 else usual(seed)\n"

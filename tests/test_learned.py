@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.cell import run_cell
 from scaling.inspect import inspect_run, main
-from scaling.learned import (
+from scaling.models.inspection import (
     attention_distance,
     attention_maps,
     cosine_similarity,
@@ -21,6 +20,7 @@ from scaling.learned import (
     rollout,
 )
 from scaling.models.vit import ViT
+from scaling.training.cell import run_cell
 
 
 def test_distance_of_closed_forms() -> None:

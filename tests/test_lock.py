@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 
-import scaling.lock
-from scaling.lock import LOCK_FILE, Busy, cell_lock, holder, is_held
+import scaling.records.lock
+from scaling.records.lock import LOCK_FILE, Busy, cell_lock, holder, is_held
 
 HOLD = """
 import os, sys, time
 from pathlib import Path
-from scaling.lock import cell_lock
+from scaling.records.lock import cell_lock
 with cell_lock(Path(sys.argv[1])):
     if "fork" in sys.argv:
         if os.fork() == 0:  # as a data loader's reader would: it must not keep the lock
@@ -35,7 +35,7 @@ with cell_lock(Path(sys.argv[1])):
 COUNT = """
 import sys
 from pathlib import Path
-from scaling.lock import Busy, cell_lock
+from scaling.records.lock import Busy, cell_lock
 folder, number, left = Path(sys.argv[1]), Path(sys.argv[1]).parent / "number", int(sys.argv[2])
 while left:
     try:
@@ -95,7 +95,10 @@ def test_a_folder_that_was_deleted_is_made_anew_and_its_new_lock_left_alone(tmp_
 def test_the_holder_may_ask_again_without_losing_it(tmp_path: Path) -> None:
     """With POSIX locks, closing a second handle of the file would free the lock."""
     cell = tmp_path / "cell"
-    seen = "import sys; from pathlib import Path; from scaling.lock import is_held; print(is_held(Path(sys.argv[1])))"
+    seen = (
+        "import sys; from pathlib import Path; from scaling.records.lock import is_held; "
+        "print(is_held(Path(sys.argv[1])))"
+    )
     with cell_lock(cell):
         with cell_lock(cell):
             assert not is_held(cell)
@@ -120,7 +123,7 @@ def test_without_locks_there_is_a_warning_and_the_work_goes_on(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "lockf", no_locks)
-    scaling.lock._warn_once.cache_clear()
+    scaling.records.lock._warn_once.cache_clear()
     for name in ("a", "b"):
         with cell_lock(tmp_path / name):
             pass

@@ -11,9 +11,8 @@ import pytest
 from matplotlib.figure import Figure
 from synthetic import as_table, inspected_numbers, make_sweep, write_inspected, write_sweep
 
-from analysis.crossover import find_crossover
-from analysis.inspected import pictures
-from analysis.mechanism import (
+from analysis.estimator.crossover.find_crossover import find_crossover
+from analysis.figures.mechanism import (
     _by_place,
     _tile,
     draw_attention_distance,
@@ -22,8 +21,9 @@ from analysis.mechanism import (
     main,
     read_run,
 )
-from analysis.mechanism_sweep import draw_sweeps
+from analysis.figures.mechanism_sweep import draw_sweeps
 from analysis.plot import main as plot_main
+from analysis.report.vit_pictures import pictures
 
 
 def test_tiles_lie_in_rows_of_seven_with_a_gap() -> None:
@@ -114,7 +114,7 @@ def test_bad_input_is_one_line(
 
 
 def test_drawing_needs_no_torch() -> None:
-    code = "import sys, analysis.mechanism_sweep; sys.exit('torch' in sys.modules)"
+    code = "import sys, analysis.figures.mechanism_sweep; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent.parent).returncode == 0
 
 

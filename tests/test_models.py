@@ -7,8 +7,8 @@ import timm
 import torch
 import torch.nn.functional as F
 
-from scaling.compose import CONF
-from scaling.models import build_model, multiply_adds, num_params, train_flops_per_example
+from scaling.compose.paths import CONF
+from scaling.models.build import build_model, multiply_adds, num_params, train_flops_per_example
 from scaling.models.resnet import ResNet
 from scaling.models.vit import PatchEmbed, ViT, attend
 

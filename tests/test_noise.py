@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.noise import TAU_PRIOR, summarise
+from analysis.estimator.curve.noise import TAU_PRIOR, summarise
 
 
 def test_one_point_per_size_with_the_mean_log_error() -> None:

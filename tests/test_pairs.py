@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.pairs import PARTNERS, UNTIED, Draws, pair_draws, sizes_to_tie
+from analysis.estimator.crossover.paired_draws import PARTNERS, UNTIED, Draws, pair_draws, sizes_to_tie
 
 LOW, HIGH = 500.0, 64_000.0
 

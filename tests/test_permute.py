@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from scaling.data.permute import locality_permutation
+from scaling.data.subsets.locality import locality_permutation
 from scaling.models.vit import ViT
 
 IMAGE, PATCH = 12, 4

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis import pilot
-from analysis.pilot_sweep import Clock, Sweeps
+from analysis.pilot import command as pilot
+from analysis.pilot.sweep import Clock, Sweeps
 
 HERE = Path(__file__).parent
 Folder = Callable[..., Path]

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from analysis import pilot
 from analysis.arguments import InputError
-from analysis.pilot_data import link, look
+from analysis.pilot import command as pilot
+from analysis.pilot.folder import link, look
 
 Folder = Callable[..., Path]
 

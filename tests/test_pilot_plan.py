@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from analysis.pilot_plan import (
+from analysis.pilot.plan import (
     PAIRS,
     RECIPES,
     SIDES,
@@ -23,7 +23,7 @@ from analysis.pilot_plan import (
     sizes_up_to,
     to_dict,
 )
-from analysis.pilot_run import Tried, next_rates
+from analysis.pilot.run import Tried, next_rates
 
 SPEED = {"vit_w64d2": {16: 2000.0, 32: 400.0}, "resnet8_w8": {16: 3000.0, 32: 1050.0}}
 SPEED |= {"vit_w64d4": {16: 1200.0, 32: 290.0}, "resnet8": {16: 1700.0, 32: 450.0}}

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from synthetic import as_table, make_sweep, write_sweep
 
 from analysis import plot
-from analysis.crossover import Crossover, find_crossover
-from analysis.figures import FIGURES, WHOLE, draw_all, render
-from analysis.knob import knobs, plot_knob
-from analysis.panels import models_with_grids, plot_learning_rates, plot_parameters, plot_residuals
+from analysis.estimator.crossover.find_crossover import Crossover, find_crossover
+from analysis.figures.across_questions import knobs, plot_knob
+from analysis.figures.diagnostics import models_with_grids, plot_learning_rates, plot_parameters, plot_residuals
+from analysis.figures.render import FIGURES, WHOLE, draw_all, render
 
 
 @pytest.fixture(scope="module")

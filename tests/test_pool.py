@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from scaling.pool import Pool, PoolError, how_it_died
-from scaling.record import FILE_NAME, read_record
+from scaling.records.record import FILE_NAME, read_record
+from scaling.sweep.pool import Pool, PoolError, how_it_died
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from scaling import price as module
-from scaling.cell_record import UNKNOWN, known_fields
 from scaling.config import CellConfig
-from scaling.price import Cost, duration, price, sentence
-from scaling.record import Record, write_record
+from scaling.records.cell_fields import UNKNOWN, known_fields
+from scaling.records.record import Record, write_record
+from scaling.study import price as module
+from scaling.study.price import Cost, duration, price, sentence
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-import scaling.progress
-from scaling.progress import Progress
+import scaling.sweep.progress
+from scaling.sweep.progress import Progress
 
 
 class _Screen(io.StringIO):
@@ -28,7 +28,7 @@ def play(make_cell: Callable, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     def run(*, terminal: bool, quiet: bool = False) -> str:
         screen, now = _Screen(terminal), 0.0
         monkeypatch.setattr(sys, "stderr", screen)
-        monkeypatch.setattr(scaling.progress.time, "monotonic", lambda: now)
+        monkeypatch.setattr(scaling.sweep.progress.time, "monotonic", lambda: now)
         cells = [dataclasses.replace(cell, seed=seed) for seed in range(100)]
         progress = Progress(cells, total=120, skipped=20, workers=2, quiet=quiet)
         progress.start("runs/s: 120 cells")

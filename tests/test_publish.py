@@ -15,8 +15,8 @@ from PIL import Image
 from synthetic import as_table, make_record
 from wandb_server import ENTITY, WandbServer
 
+from analysis.estimator.rows.table import write_csv
 from analysis.publish import curve_rows, summarize
-from analysis.results import write_csv
 
 KEY = {"data": "strokes", "locality": 0.5, "image_size": 16}
 GROUP: dict[str, Any] = {

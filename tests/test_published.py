@@ -12,10 +12,10 @@ import torch
 from archives import jpeg, write_cifar10, write_cifar100, write_fashion_mnist, write_imagenet, write_svhn, write_tar
 from torchvision import datasets
 
-from scaling.data import published
 from scaling.data.errors import DataError
 from scaling.data.prepare import prepare
-from scaling.data.published import PUBLISHED, prepare_published, read_arrays
+from scaling.data.sources import published
+from scaling.data.sources.published import PUBLISHED, prepare_published, read_arrays
 from scaling.data.splits import load_splits
 
 
@@ -135,7 +135,7 @@ def test_food101_is_read_by_its_lists(tmp_path: Path, make_cell: Callable, monke
     assert labels.tolist() == [0, 0, 0, 1, 1, 1]
     assert images.float().mean((1, 2, 3)).tolist() == pytest.approx([60] * 3 + [180] * 3, abs=2)
     (tmp_path / "food-101" / "images" / "waffles" / "3.jpg").unlink()
-    from scaling.data.source import forget
+    from scaling.data.pixels.open_images import forget
 
     forget()
     with pytest.raises(DataError, match=r"1 of 26 images .* cannot be read: .*waffles/3\.jpg"):

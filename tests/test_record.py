@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scaling.record import (
+from scaling.records.record import (
     COLUMNS,
     FILE_NAME,
     Record,

@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 from synthetic import make_record, make_sweep, write_sweep
 
-from analysis import report
 from analysis.arguments import TableArguments
-from analysis.figures import FIGURES
-from analysis.results import load
-from analysis.tables import TABLES
+from analysis.estimator.crossover.tables import TABLES
+from analysis.estimator.rows.table import load
+from analysis.figures.render import FIGURES
+from analysis.report import command as report
 
 EVIL = "net<script>alert(1)</script>|`x`"
 

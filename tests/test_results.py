@@ -12,8 +12,8 @@ import pytest
 from synthetic import make_record
 
 from analysis.arguments import InputError, TableArguments, parse_table
-from analysis.results import load, split_questions, write_csv
-from scaling.record import COLUMNS, write_record
+from analysis.estimator.rows.table import load, split_questions, write_csv
+from scaling.records.record import COLUMNS, write_record
 
 
 @pytest.fixture

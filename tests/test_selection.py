@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from analysis.arguments import InputError
-from analysis.results import check
-from analysis.selection import select
+from analysis.estimator.rows.selection import select
+from analysis.estimator.rows.table import check
 
 
 def table(*rows: dict[str, Any]) -> pd.DataFrame:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
 from analysis import find_crossover
-from analysis.noise import summarise
-from analysis.shared_noise import Alike, how_alike
+from analysis.estimator.crossover.shared_noise import Alike, how_alike
+from analysis.estimator.curve.noise import summarise
 
 Array = NDArray[np.float64]
 SIZES: Array = np.array([500.0 * 2**k for k in range(8)])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.optimize import least_squares
 
-from analysis.forms import FORMS, Scale
-from analysis.solve import minimise, solve_positive
+from analysis.estimator.curve.forms import FORMS, Scale
+from analysis.estimator.curve.least_squares import minimise, solve_positive
 
 SCALE = Scale(reference=1000.0, level=-1.5, slope=0.4, lowest=-2.5, spread=2.0, chance=0.9)
 U = np.linspace(-2, 2, 8)

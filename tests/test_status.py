@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from scaling.cell_record import UNKNOWN, known_fields
-from scaling.cell_state import recorded_status
 from scaling.config import CellConfig
-from scaling.cost import Rates, clock
-from scaling.record import FILE_NAME, Record, write_record
+from scaling.records.cell_fields import UNKNOWN, known_fields
+from scaling.records.cell_folder import recorded_status
+from scaling.records.record import FILE_NAME, Record, write_record
 from scaling.status import _watch, look, seconds_left, summary
+from scaling.sweep.rates import Rates, clock
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from scaling.lock import cell_lock
+from scaling.records.lock import cell_lock
 with cell_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

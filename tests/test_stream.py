@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from scaling.data import splits as module
+from scaling.data.batches.resident import ResidentImages
+from scaling.data.batches.stream import StreamedImages
 from scaling.data.errors import DataError
+from scaling.data.pixels.open_images import forget
 from scaling.data.prepare import prepare
-from scaling.data.resident import ResidentImages
-from scaling.data.source import forget
 from scaling.data.splits import load_splits
-from scaling.data.stream import StreamedImages
-from scaling.pool import Pool
-from scaling.record import read_record
-from scaling.sweep import run_cells
+from scaling.records.record import read_record
+from scaling.sweep.pool import Pool
+from scaling.sweep.run_cells import run_cells
 
 CPU = torch.device("cpu")
 CLASSES = ("l'été = 1", 'say "no", dog', "кошка と 猫")

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from scaling.data.strokes import StrokesConfig, draw
+from scaling.data.sources.strokes import StrokesConfig, draw
 
 
 def test_prefix_of_a_stream_does_not_change() -> None:

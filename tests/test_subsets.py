@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling.data.subsets import carve, nested_order, validation_size
+from scaling.data.subsets.nested_order import carve, nested_order, validation_size
 
 
 def _pool(counts: list[int]) -> tuple[np.ndarray, list[str]]:

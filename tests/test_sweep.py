@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from scaling.cell_record import unfinished_record
-from scaling.cell_state import is_due, recorded_status
 from scaling.config import ConfigError
-from scaling.record import FILE_NAME, read_record
-from scaling.sweep import run_cells
+from scaling.records.cell_fields import unfinished_record
+from scaling.records.cell_folder import is_due, recorded_status
+from scaling.records.record import FILE_NAME, read_record
+from scaling.sweep.run_cells import run_cells
 
 SMALL = ("data.image_size=8", "data.permute_patch=4", "data.train_size=20", "data.test_size=50", "budget.steps=14",
          "device=cpu", "wandb=disabled", "workers=1")  # fmt: skip
@@ -108,7 +108,7 @@ def test_a_failed_cell_is_recorded_with_its_text(
     make_cell: Callable, image_folder: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An image that is damaged after the start, as far as the start knows."""
-    monkeypatch.setattr("scaling.sweep.prepare", lambda configs: [])
+    monkeypatch.setattr("scaling.sweep.run_cells.prepare", lambda configs: [])
     root = image_folder({"train": {"a": 20, "b": 20}, "test": {"a": 5, "b": 5}})
     (root / "train" / "a" / "000.png").write_bytes(b"torn")
     cell = make_cell("data=folder", f"data.root={root}", "model=resnet8", *SMALL[:1], "data.train_size=20",

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from synthetic import as_table, make_record, make_sweep
 
-from analysis.crossover import Crossover, find_crossover
-from analysis.tables import TABLES, all_tables
+from analysis.estimator.crossover.find_crossover import Crossover, find_crossover
+from analysis.estimator.crossover.tables import TABLES, all_tables
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,19 @@ import pytest
 import torch
 
 from scaling.config import OptimConfig
-from scaling.data.augment import Augment
-from scaling.data.resident import ResidentImages
+from scaling.data.batches.augment import Augment
+from scaling.data.batches.resident import ResidentImages
 from scaling.data.splits import Splits
-from scaling.trainer import CurvePoint, Diverged, evaluate, index_batches, lr_at, make_optimizer, train, uniform_batches
+from scaling.training.trainer import (
+    CurvePoint,
+    Diverged,
+    evaluate,
+    index_batches,
+    lr_at,
+    make_optimizer,
+    train,
+    uniform_batches,
+)
 
 CPU = torch.device("cpu")
 

@@ -10,16 +10,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from scaling.cell_record import known_fields, unfinished_record
-from scaling.cells import Job
+from scaling.compose.composer import Job
+from scaling.compose.recipe import Entry, Recipe, read_recipe, recipe_words, write_recipe
+from scaling.compose.study_config import TuningConfig
+from scaling.compose.sweep_file import cells_of, read_command
 from scaling.config import ConfigError
-from scaling.optimum import Optimum, Trial, find_optimum, fit_rule, mean_errors
-from scaling.recipe import Entry, Recipe, read_recipe, recipe_words, write_recipe
-from scaling.record import FILE_NAME, Record, read_record, write_record
-from scaling.search import Asked, Tuner
-from scaling.study_config import TuningConfig
-from scaling.sweep_file import cells_of, read_command
-from scaling.tune import _entry, _find, tune
+from scaling.records.cell_fields import known_fields, unfinished_record
+from scaling.records.record import FILE_NAME, Record, read_record, write_record
+from scaling.study.optimum import Optimum, Trial, find_optimum, fit_rule, mean_errors
+from scaling.study.tune import _entry, _find, tune
+from scaling.study.tuner import Asked, Tuner
 
 BEST_AT = 1000  # training images
 
@@ -215,7 +215,7 @@ def test_the_rule_is_within_a_factor_of_two_at_both_ends(sizes: list[int], expon
 
 
 def test_a_trial_that_failed_stops_the_tuner(make_tuner: Callable[..., tuple[Tuner, Launcher]]) -> None:
-    from scaling.search import TrialFailed
+    from scaling.study.tuner import TrialFailed
 
     tuner, _ = make_tuner()
     tuner._launch = lambda jobs: None
@@ -307,7 +307,8 @@ def test_records_say_that_they_were_trials(make_tuner: Callable[..., tuple[Tuner
 
 def test_a_recipe_saved_into_conf_is_used_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a copy of conf/: a folder of recipes there must not become a config group that `recipe=` would choose from."""
-    from scaling import recipe, sweep_file, tune
+    from scaling.compose import recipe, sweep_file
+    from scaling.study import tune
 
     shutil.copytree(recipe.CONF, tmp_path / "conf")
     (tmp_path / "pyproject.toml").touch()

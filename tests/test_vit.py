@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from timm.layers import build_sincos2d_pos_embed, resample_abs_pos_embed
 from timm.layers.attention_pool import AttentionPoolLatent
 
-from scaling.compose import CONF
-from scaling.models import build_model, multiply_adds, num_params
+from scaling.compose.paths import CONF
+from scaling.models.build import build_model, multiply_adds, num_params
 from scaling.models.positions import resize_pos_embed, sincos_2d
 from scaling.models.vit import SIZES, AttentionPool, DropPath, PatchEmbed, ViT
 

@@ -14,8 +14,8 @@ from conftest import clean_environment
 from synthetic import make_record
 
 from analysis.arguments import InputError, TableArguments
-from analysis.results import load
-from scaling.record import write_record
+from analysis.estimator.rows.table import load
+from scaling.records.record import write_record
 from scaling.tracking.wandb_local import find_run_folders
 
 SCRIPT = """

@@ -14,12 +14,12 @@ from conftest import clean_environment
 from synthetic import make_record
 from wandb_server import ENTITY, WandbServer
 
-from scaling.record import Record, write_record
+from scaling.records.record import Record, write_record
 
 SCRIPT = """
 import sys
 from analysis.arguments import InputError, parse_table
-from analysis.results import load
+from analysis.estimator.rows.table import load
 try:
     table = load(parse_table(dict(word.split("=", 1) for word in sys.argv[1:])))
 except InputError as error:

@@ -14,7 +14,7 @@ import pytest
 from conftest import clean_environment
 from wandb_server import WandbServer
 
-from scaling.record import FILE_NAME, read_record
+from scaling.records.record import FILE_NAME, read_record
 from scaling.tracking.check import closing_lines
 from scaling.tracking.wandb_local import read_folders
 

@@ -16,7 +16,7 @@ from conftest import clean_environment
 from wandb_server import ENTITY, WandbServer
 from wandb_sweeps import grid
 
-from scaling.compose import SWEEPS
+from scaling.compose.paths import SWEEPS
 
 FILES = sorted((SWEEPS / "wandb").glob("*.yaml"))
 
@@ -59,7 +59,7 @@ def test_the_quickstarts_files_are_the_cells_of_the_hydra_sweep() -> None:
 
 @pytest.mark.slow
 def test_the_quickstarts_cells_have_the_same_identity_by_both_roads() -> None:
-    from scaling.sweep_file import cells_of
+    from scaling.compose.sweep_file import cells_of
 
     hydra = {cell.config_hash for cell in cells_of(["sweeps=quickstart"])}
     for file in FILES:

@@ -8,7 +8,7 @@ import timm
 import torch
 from torchvision.models import VisionTransformer
 
-from scaling.models.published import check_named_weights, named_weights
+from scaling.models.library_weights import check_named_weights, named_weights
 from scaling.models.resnet import ResNet
 from scaling.models.vit import ViT
 from scaling.models.weights import WeightsError, fit_weights, load_weights, read_weights, save_weights

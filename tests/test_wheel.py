@@ -34,5 +34,5 @@ def test_wheel_trains_from_another_directory(tmp_path: Path) -> None:
     assert "1 cells finished" in out
     assert list(work.glob("runs/single/*/record.json"))
     assert "crossover.json" in run("analysis.report", "--help")
-    templates = {file.name for file in (ROOT / "analysis" / "templates").iterdir()}
-    assert {file.name for file in (site / "analysis" / "templates").iterdir()} == templates
+    templates = {file.name for file in (ROOT / "analysis" / "report" / "templates").iterdir()}
+    assert {file.name for file in (site / "analysis" / "report" / "templates").iterdir()} == templates

@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 from synthetic import as_table, make_sweep
 
-from analysis.crossings import Verdict
-from analysis.crossover import Crossover, find_crossover
-from analysis.words import interval, measured, number, short_verdict, title, verdict_sentence
+from analysis.estimator.crossover.crossings import Verdict
+from analysis.estimator.crossover.find_crossover import Crossover, find_crossover
+from analysis.estimator.crossover.wording import interval, measured, number, short_verdict, title, verdict_sentence
 
 
 @pytest.mark.parametrize(

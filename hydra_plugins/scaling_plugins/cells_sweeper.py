@@ -7,7 +7,7 @@
           - {model: [resnet8], data.train_size: [256], optim.lr: [0.01, 0.03]}   # a grid beside it
 
 Values are YAML lists or the comma-separated strings of Hydra's own sweeper; `zip` and `exclude` are described in
-scaling/grids.py. The command line narrows the grids: values that they have select cells; a value that no grid has
+compose/grids.py. The command line narrows the grids: values that they have select cells; a value that no grid has
 replaces a key's values in every grid.
 """
 
@@ -49,10 +49,10 @@ class CellsSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         # Imported here: Hydra imports every plugin at every start, --help included.
-        from scaling.cells import Composer
-        from scaling.launch import HydraRunner, PoolRunner
-        from scaling.study import finish, run_study
-        from scaling.sweep_file import job_words
+        from scaling.compose.composer import Composer
+        from scaling.compose.sweep_file import job_words
+        from scaling.study.run_study import finish, run_study
+        from scaling.sweep.runners import HydraRunner, PoolRunner
 
         words = job_words(self.loader, self.cells, self.params, arguments)
         composer = Composer(self.loader, self.config)

@@ -1,4 +1,4 @@
-"""Hydra launcher `pool`: the project's own workers, which stay alive between cells (scaling.pool)."""
+"""Hydra launcher `pool`: the project's own workers, which stay alive between cells (scaling.sweep.pool)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ class PoolLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         import sys
 
-        from scaling.cells import Composer
-        from scaling.launch import PoolRunner
-        from scaling.study import finish, run_study
+        from scaling.compose.composer import Composer
+        from scaling.study.run_study import finish, run_study
+        from scaling.sweep.runners import PoolRunner
 
         with PoolRunner() as runner:
             status = finish(*run_study(Composer(self.loader, self.config), job_overrides, runner))

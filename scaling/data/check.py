@@ -7,12 +7,12 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.data.choose import examples_to_train_on
 from scaling.data.errors import DataError
-from scaling.data.folder import read_layout
-from scaling.data.place import cache_folder
-from scaling.data.published import PUBLISHED
-from scaling.data.strokes import VERSION as STROKES_VERSION
+from scaling.data.sources.folder import read_layout
+from scaling.data.sources.published import PUBLISHED
+from scaling.data.sources.strokes import VERSION as STROKES_VERSION
+from scaling.data.subsets.parts import examples_to_train_on
+from scaling.records.files import cache_folder
 
 if TYPE_CHECKING:
     from scaling.config import DataConfig

@@ -6,17 +6,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.data.cache import alone
-from scaling.data.choose import choose
 from scaling.data.errors import DataError
-from scaling.data.folder import read_layout
-from scaling.data.place import cache_folder
-from scaling.data.published import PUBLISHED, prepare_published
-from scaling.data.source import open_images, refuse_unreadable, unreadable_text
+from scaling.data.pixels.cache import alone
+from scaling.data.pixels.open_images import open_images, refuse_unreadable, unreadable_text
+from scaling.data.sources.folder import read_layout
+from scaling.data.sources.published import PUBLISHED, prepare_published
+from scaling.data.subsets.parts import choose
+from scaling.records.files import cache_folder
 
 if TYPE_CHECKING:
     from scaling.config import DataConfig
-    from scaling.data.cache import Decoded
+    from scaling.data.pixels.cache import Decoded
 
 
 def _make_ready(config: DataConfig) -> None:

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from scaling.data import strokes
-from scaling.data.choose import Chosen, choose
+from scaling.data.batches.resident import ResidentImages
+from scaling.data.batches.stream import StreamedImages, read_rows
 from scaling.data.errors import DataError
-from scaling.data.folder import read_layout
-from scaling.data.permute import locality_permutation
-from scaling.data.pixels import RowFacts
-from scaling.data.place import cache_folder
-from scaling.data.resident import ResidentImages
-from scaling.data.source import refuse_unreadable, with_whole_rows
-from scaling.data.stream import StreamedImages, read_rows
-from scaling.data.subsets import validation_size
+from scaling.data.pixels.decode_all import RowFacts
+from scaling.data.pixels.open_images import refuse_unreadable, with_whole_rows
+from scaling.data.sources import strokes
+from scaling.data.sources.folder import read_layout
+from scaling.data.subsets.locality import locality_permutation
+from scaling.data.subsets.nested_order import validation_size
+from scaling.data.subsets.parts import Chosen, choose
+from scaling.records.files import cache_folder
 
 if TYPE_CHECKING:
     from scaling.config import DataConfig
-    from scaling.data.cache import Decoded
+    from scaling.data.pixels.cache import Decoded
 
 ImageSet = ResidentImages | StreamedImages
 _SHARE = 0.5  # of a device's free memory that images may take

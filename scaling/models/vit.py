@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from scaling.devices import plain_attention
-from scaling.model_config import POOLS, POS_EMBEDS
+from scaling.config.model_config import POOLS, POS_EMBEDS
+from scaling.models.devices import plain_attention
 from scaling.models.positions import sincos_2d
 
 # The published sizes: B, L, H of the paper's table 1, Ti and S of DeiT (Touvron et al. 2021), mu of big_vision. Patch
@@ -45,7 +45,7 @@ class PatchEmbed(nn.Module):
 def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """softmax(q k' / sqrt(d)) v for (batch, heads, tokens, d).
 
-    The fused kernel, except where `scaling.devices` says otherwise: in bf16 on a CPU its backward is slow, and two
+    The fused kernel, except where `devices` says otherwise: in bf16 on a CPU its backward is slow, and two
     matmuls are 2 to 3 times as fast (measured with AVX-512 bf16 and with AMX; in fp32 the fused one is the faster).
     """
     if plain_attention(q.device, q.dtype):

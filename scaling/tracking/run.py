@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from scaling.record import FILE_NAME, RecordError, read_record
+from scaling.records.record import FILE_NAME, RecordError, read_record
 
 if TYPE_CHECKING:
     from scaling.config import CellConfig

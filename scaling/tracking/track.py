@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from scaling.record import FILE_NAME, read_record
+from scaling.records.record import FILE_NAME, read_record
 from scaling.tracking.csv_files import CsvTracker
 from scaling.tracking.run import RunFacts, Tracker, facts_of
 from scaling.tracking.tensorboard_files import TensorBoardTracker

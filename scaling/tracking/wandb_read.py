@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scaling.data.place import cache_folder, write_atomically
+from scaling.records.files import cache_folder, write_atomically
 from scaling.tracking.check import TrackingError
 from scaling.tracking.service import ask_service, quiet_environment
 

@@ -1,0 +1,1 @@
+"""Says which family to use at a given amount of data, and which runs would tell more."""

@@ -1,0 +1,91 @@
+"""Results and a number of images in, advice out, a sentence first: CNN or ViT?
+
+python -m analysis.advise results=runs/quickstart train_size=20000
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from analysis.advise.advice import Advice, Limits, advise
+from analysis.advise.next_runs import NextRuns, next_runs
+from analysis.advise.wording import recipe, sentence, text, train_command
+from analysis.arguments import TABLE_KEYS, InputError, TableArguments, run_command, whole_number
+from analysis.estimator.crossover.find_crossover import find_crossovers
+
+USAGE = f"""usage: python -m analysis.advise results=PATH train_size=N [key=value ...] [--json]
+
+Says for N images which family to use: a sentence first, evidence, caveats and commands below it; one answer per
+question in the results (filters.data=... keeps one).
+  train_size=N         number of training images that you have (of the axis, if that is another)
+  train_flops=X        compare only models that train on N images within X FLOPs
+  num_params=X         compare only models of at most X parameters
+  --json               the same as JSON
+{TABLE_KEYS}"""
+OWN = ("train_size", "train_flops", "num_params", "--json")
+
+
+def to_dict(advice: Advice, plan: NextRuns | None) -> dict[str, Any]:
+    sides = advice.sides or {}
+    return {
+        "sentence": sentence(advice, plan),
+        "train_size": advice.train_size,
+        "limits": dataclasses.asdict(advice.limits),
+        "use": advice.family,
+        "p_vit_better": advice.p_vit_better,
+        "models": {f: s.model for f, s in sides.items()},
+        "recipes": {f: recipe(s, advice.train_size) for f, s in sides.items()},
+        "errors": {f: {"median": s.error[0], "interval": list(s.error[1:])} for f, s in sides.items()},
+        "gap": None if advice.gap is None else {"median": advice.gap[0], "interval": list(advice.gap[1:])},
+        "flip": None if advice.flip is None else dataclasses.asdict(advice.flip),
+        "extrapolation_factor": advice.extrapolation_factor,
+        "train_command": train_command(advice),
+        "next_runs": None
+        if plan is None
+        else {
+            "cells": [dataclasses.asdict(c) for c in plan.cells],
+            "commands": list(plan.commands),
+            "seconds": plan.seconds,
+            "chance": plan.chance,
+            "unmended": list(plan.unmended),
+        },
+        "group": advice.crossover.to_dict(),
+    }
+
+
+def _amount(own: dict[str, str], key: str) -> float | None:
+    if key not in own:
+        return None
+    try:
+        value = float(own[key].replace("_", ""))
+    except ValueError:
+        raise InputError(f"{key}={own[key]} is not a number") from None
+    if not 0 < value < float("inf"):
+        raise InputError(f"{key}={own[key]} must be positive")
+    return value
+
+
+def run(arguments: TableArguments, own: dict[str, str]) -> int:
+    if "train_size" not in own:
+        raise InputError("train_size= is missing: the number of training images that you have")
+    size = whole_number("train_size", own["train_size"])
+    limits = Limits(_amount(own, "train_flops"), _amount(own, "num_params"))
+    advices = [advise(crossover, size, limits=limits) for crossover in find_crossovers(arguments)]
+    plans = [next_runs(advice, arguments.results) for advice in advices]
+    if "--json" in own:
+        found = [to_dict(advice, plan) for advice, plan in zip(advices, plans, strict=True)]
+        print(json.dumps({"schema": 1, "advice": found}, indent=1, allow_nan=False, ensure_ascii=False))
+        return 0
+    print("\n\n".join(text(advice, plan) for advice, plan in zip(advices, plans, strict=True)))
+    if len(advices) > 1:
+        varying = [k for k in advices[0].crossover.key if len({str(a.crossover.key.get(k)) for a in advices}) > 1]
+        print(f"\n{len(advices)} questions in these results; filters.{varying[0]}=... keeps one of them")
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    return run_command(USAGE, OWN, run, sys.argv[1:] if arguments is None else arguments)

@@ -1,0 +1,1 @@
+"""Tries the estimator on public curves, and measures its speed."""

@@ -1,0 +1,1 @@
+"""Tries the estimator on simulated sweeps whose crossing is known."""

@@ -1,0 +1,1 @@
+"""Compares the curves of two families and says where they cross."""

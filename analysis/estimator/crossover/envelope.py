@@ -1,0 +1,155 @@
+"""One question's fitted rows in, a curve per model and each family's envelope out.
+
+The envelope is the error of whichever model of the family is best at a size, as `val_error` has it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.estimator.crossover.paired_draws import TIE, Pairs, pair_draws
+from analysis.estimator.crossover.shared_noise import Alike, how_alike
+from analysis.estimator.curve.fit_curve import Curve, fit_points
+from analysis.estimator.curve.noise import Points, summarise
+
+Array = NDArray[np.float64]
+Models = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Lead:
+    """(draws, n) log errors of the two families' envelopes, paired; the first `tied` pairs are tied."""
+
+    vit: Array
+    cnn: Array
+    tied: int
+
+    @property
+    def difference(self) -> Array:
+        """(draws, n): log error of the ViT minus the CNN's."""
+        return self.vit - self.cnn
+
+
+def common_range(vit: Sequence[Curve], cnn: Sequence[Curve]) -> tuple[float, float]:
+    """Sizes that both sides measured, or those of either where none are common."""
+    ranges = [(min(c.fit_range[0] for c in side), max(c.fit_range[1] for c in side)) for side in (vit, cnn)]
+    low, high = max(r[0] for r in ranges), min(r[1] for r in ranges)
+    return (low, high) if low < high else (min(r[0] for r in ranges), max(r[1] for r in ranges))
+
+
+@dataclass(frozen=True)
+class Families:
+    """The curves of one question. `choosers` are curves of `val_error`, for families of several models."""
+
+    models: Mapping[str, tuple[str, ...]]  # family -> models with a curve
+    curves: Mapping[str, Curve]  # per model
+    choosers: Mapping[str, Curve]
+    warnings: list[dict[str, str]]
+    seed: int = 0
+    tie: float = TIE
+    alike: Mapping[tuple[str, str], Alike] = field(default_factory=dict, repr=False)  # per ViT and CNN, where anything
+    _pairs: dict[tuple[Models, Models], Pairs] = field(default_factory=dict, repr=False)  # what was asked so far
+
+    def envelope(self, models: Models, n: Array) -> Array:
+        """(draws, len(n)) log errors: the models' mean, weighted by the probability that a model is the best at n.
+
+        That probability comes from `val_error`, drawn independently of the test errors: the lowest of several noisy
+        test curves would be too low (the winner's curse). Smooth in n: a change of model is no jump to cross at.
+        """
+        draws = np.stack([self.curves[m].log_draws(n) for m in models])  # (models, draws, n)
+        return draws[0] if len(models) == 1 else np.einsum("mdn,mn->dn", draws, self._shares(models, n))
+
+    def range(self, vit: Models, cnn: Models) -> tuple[float, float]:
+        return common_range([self.curves[m] for m in vit], [self.curves[m] for m in cnn])
+
+    def lead(self, vit: Models, cnn: Models, n: Array) -> Lead:
+        """Draws of both envelopes at n, paired: the same pairs at every n."""
+        if (vit, cnn) not in self._pairs:
+            low, high = self.range(vit, cnn)
+            self._pairs[vit, cnn] = pair_draws(
+                lambda at: self.envelope(vit, at),
+                lambda at: self.envelope(cnn, at),
+                low=low,
+                high=high,
+                stream=[self.seed, 2],
+                tie=self.tie,
+                alike=self.alike.get((vit[0], cnn[0])) if len(vit) == len(cnn) == 1 else None,
+            )
+        pairs = self._pairs[vit, cnn]
+        return Lead(self.envelope(vit, n)[pairs.first], self.envelope(cnn, n)[pairs.second], pairs.tied)
+
+    def best_model(self, models: Models, n: float) -> str:
+        """The model that is most often the best of them at n."""
+        return models[int(np.argmax(self._shares(models, np.array([n]))[:, 0]))] if len(models) > 1 else models[0]
+
+    def _shares(self, models: Models, n: Array) -> Array:
+        """(models, len(n)): the probability that a model is the best of its family at n."""
+        votes = np.stack([self.choosers[m].log_draws(n) for m in models]).argmin(axis=0)
+        return np.stack([(votes == i).mean(axis=0) for i in range(len(models))])
+
+
+def stream_of(seed: int, model: str) -> list[int]:
+    """Seeds a model's replicates, which then do not depend on what other models there are."""
+    return [seed, zlib.crc32(model.encode())]
+
+
+def classes_of(rows: pd.DataFrame) -> int | None:
+    """How many classes the rows' data have, None where they do not say or disagree."""
+    classes = rows["num_classes"].dropna() if "num_classes" in rows.columns else pd.Series(dtype=float)
+    return int(classes.iloc[0]) if classes.nunique() == 1 and classes.iloc[0] >= 2 else None
+
+
+def points_of(rows: pd.DataFrame, *, metric: str, axis: str, images: str = "test_examples") -> Points:
+    """One model's rows as points; `images`: the column with the number of images behind the metric."""
+    test_examples = rows[images] if images in rows.columns and rows[images].notna().all() else None
+    return summarise(rows[axis], rows[metric], test_examples=test_examples, is_error=metric.endswith("_error"))
+
+
+def fit_families(fitted: pd.DataFrame, *, metric: str, axis: str, seed: int, tie: float = TIE) -> Families:
+    """A curve for every model with at least 3 distinct sizes. `seed` seeds the replicates; `tie`: paired_draws.py."""
+    num_classes = classes_of(fitted)
+    models: dict[str, tuple[str, ...]] = {"vit": (), "cnn": ()}
+    warnings: list[dict[str, str]] = []
+    points: dict[tuple[str, str], Points] = {}  # of a model's metric, and of the val_error to choose it by
+    for family in models:
+        rows_of = {str(m): r for m, r in fitted[fitted["family"] == family].groupby("model", sort=True)}
+        thin = [m for m, r in rows_of.items() if r[axis].nunique() < 3]
+        warnings += [{"code": "no_curve", "message": f"{m}: fewer than 3 sizes, no curve"} for m in thin]
+        models[family] = tuple(m for m in rows_of if m not in thin)
+        several = len(models[family]) > 1
+        can_choose = all("val_error" in rows_of[m] and rows_of[m]["val_error"].notna().all() for m in models[family])
+        for model in models[family]:
+            points[model, metric] = points_of(rows_of[model], metric=metric, axis=axis)
+            if several and can_choose:
+                points[model, "choice"] = points_of(
+                    rows_of[model], metric="val_error", axis=axis, images="val_examples"
+                )
+        if several and not can_choose:
+            text = f"no val_error to choose the best {family} by: the test errors choose, slightly in its favour"
+            warnings.append({"code": "envelope_without_validation", "message": text})
+    fits: dict[tuple[str, str], Curve] = {}
+    for kind in ("error", "loss"):
+        keys = [k for k in points if ("error" if k[1] == "choice" or k[1].endswith("_error") else "loss") == kind]
+        streams = [stream_of(seed, m) + ([1] if what == "choice" else []) for m, what in keys]
+        if keys:
+            fitted_ones = fit_points([points[k] for k in keys], metric=kind, num_classes=num_classes, streams=streams)
+            fits |= dict(zip(keys, fitted_ones, strict=True))
+    curves = {m: fits[m, metric] for family in models.values() for m in family}
+    warnings += [w | {"message": f"{m}: {w['message']}"} for m, c in curves.items() for w in c.warnings]
+    choosers = {
+        m: fits.get((m, "choice"), fits[m, metric]) for family in models.values() if len(family) > 1 for m in family
+    }
+    rows = {m: r for m, r in fitted.groupby("model") if m in curves}
+    found = {
+        (v, c): how_alike(rows[v], rows[c], (curves[v].points, curves[c].points), metric=metric, axis=axis)
+        for v in models["vit"]
+        for c in models["cnn"]
+    }
+    alike = {pair: a for pair, a in found.items() if a is not None}
+    return Families(models, curves, choosers, warnings, seed, tie, alike)

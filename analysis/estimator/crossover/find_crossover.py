@@ -1,0 +1,216 @@
+"""Rows of runs in, the verdict of one question out: every ViT-CNN pair, and the two families' envelopes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from analysis.arguments import TableArguments
+from analysis.estimator.crossover.brackets import describe, parse_bracket
+from analysis.estimator.crossover.crossings import HORIZON, NO_VERDICT, Verdict, decide, make_grid
+from analysis.estimator.crossover.envelope import Families, Models, fit_families
+from analysis.estimator.rows.audit import Check
+from analysis.estimator.rows.audit import audit as run_audit
+from analysis.estimator.rows.selection import Selection, select
+from analysis.estimator.rows.table import check, load, split_questions
+
+Array = NDArray[np.float64]
+
+MIXED = ("device", "precision", "threads", "torch_version", "git_commit")
+
+
+@dataclass(frozen=True)
+class Pair:
+    vit: str
+    cnn: str
+    n_runs: int
+    verdict: Verdict
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"vit": self.vit, "cnn": self.cnn, "n_runs": self.n_runs} | self.verdict.to_dict()
+
+
+@dataclass(frozen=True)
+class Crossover:
+    """The answer to one question, and what it was made from. `to_dict()` is a group of crossover.json."""
+
+    key: dict[str, Any]
+    metric: str
+    axis: str
+    level: float
+    audited: bool
+    verdict: Verdict
+    pairs: tuple[Pair, ...]
+    checks: tuple[Check, ...]
+    warnings: tuple[dict[str, str], ...]
+    selection: Selection = field(repr=False)
+    families: Families = field(repr=False)
+
+    @property
+    def failed_checks(self) -> tuple[Check, ...]:
+        return tuple(c for c in self.checks if c.status == "failed")
+
+    def p_vit_better(self, n: ArrayLike) -> Array:
+        """Array like n: P(the ViTs' envelope lies below the CNNs' at n); NaN where a family has no curve."""
+        models, at = self.families.models, np.ravel(np.asarray(n, dtype=float))
+        if not models["vit"] or not models["cnn"]:
+            return np.full(np.shape(n), np.nan)
+        ahead = (self.families.lead(models["vit"], models["cnn"], at).difference < 0).mean(axis=0)
+        return np.asarray(ahead).reshape(np.shape(n))
+
+    @property
+    def share_beyond(self) -> float | None:
+        """The share of the interval, in ln n, that lies beyond the measured sizes; None without an interval."""
+        verdict = self.verdict
+        if verdict.interval is None or verdict.fit_range is None:
+            return None
+        low, high = verdict.interval
+        start, measured = math.log(low or verdict.fit_range[0]), math.log(verdict.fit_range[1])
+        end = math.log(HORIZON * verdict.fit_range[1] if high is None else high)
+        return 1.0 if start >= measured else max(0.0, (end - measured) / (end - start)) if end > start else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "key": self.key,
+            "metric": self.metric,
+            "axis": self.axis,
+            **self.verdict.to_dict(),
+            "n_runs": len(self.selection.fitted),
+            "pairs": [p.to_dict() for p in self.pairs],
+            "audit": [dataclasses.asdict(c) for c in self.checks],
+            "warnings": list(self.warnings),
+        }
+
+
+def _hold_back(verdict: Verdict, failed: bool) -> Verdict:
+    """What the curves say without the claim: crossings and probabilities stay, as evidence."""
+    if not failed:
+        return verdict
+    return dataclasses.replace(
+        verdict,
+        verdict="not_identifiable",
+        direction=None,
+        crossover_size=None,
+        interval=None,
+        extrapolation_factor=None,
+    )
+
+
+def _mixtures(fitted: pd.DataFrame) -> list[dict[str, str]]:
+    found = []
+    for column in MIXED:
+        if column in fitted.columns:
+            values = sorted(set(fitted[column].dropna().astype(str)))
+            if len(values) > 1:
+                found.append({"code": f"mixed_{column}", "message": f"runs of several {column}: {', '.join(values)}"})
+    return found
+
+
+def _table(results: Any, metric: str, axis: str) -> pd.DataFrame:
+    if isinstance(results, (str, Path)):
+        return load(TableArguments(results=(Path(results),), metric=metric, axis=axis))
+    return check(pd.DataFrame(results), metric=metric, axis=axis)
+
+
+def find_crossover(
+    results: Any,
+    *,
+    level: float = 0.9,
+    metric: str = "test_error",
+    axis: str = "train_size",
+    audit: bool = True,
+    seed: int = 0,
+) -> Crossover:
+    """Decides one question: where, if anywhere, do the families' curves cross?
+
+    Args:
+        results: a DataFrame (or what makes one), or the path of a folder of records or a table. Needs `family`
+            (vit or cnn), `model`, the axis and the metric; uses the record's other columns where present.
+        level: of the intervals.
+        metric: the column compared: an error in [0, 1], or a loss in nats.
+        axis: the column compared over: train_size, seen_examples or train_flops.
+        audit: whether a failed check holds the verdict back.
+        seed: of the replicates.
+
+    Raises:
+        ValueError: malformed rows, or rows of several questions (the message names the columns that vary). Thin data
+            do not raise: their verdict is `not_identifiable`.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level={level} must lie between 0 and 1")
+    table = _table(results, metric, axis)
+    parts = split_questions(table)
+    if len(parts) > 1:
+        varying = [
+            k for k in dict.fromkeys(k for key, _ in parts for k in key) if len({p[0].get(k) for p in parts}) > 1
+        ]
+        raise ValueError(f"rows of several questions: {', '.join(varying)} vary; keep one of each")
+    return answer(*parts[0], level=level, metric=metric, axis=axis, audit=audit, seed=seed)
+
+
+def compare(families: Families, vit: Models, cnn: Models, *, level: float) -> Verdict:
+    """The verdict of the curves alone on two groups of models."""
+    if not vit or not cnn:
+        return NO_VERDICT
+    low, high = families.range(vit, cnn)
+    grid = make_grid(low, high)
+    lead = families.lead(vit, cnn, grid)
+    return decide(grid, lead.difference, low=low, high=high, level=level, tied=lead.tied)
+
+
+def answer(
+    key: dict[str, Any], rows: pd.DataFrame, *, level: float, metric: str, axis: str, audit: bool, seed: int
+) -> Crossover:
+    """`find_crossover` for checked rows of one question."""
+    selection = select(rows, axis=axis)
+    fitted = selection.fitted
+    checks = tuple(run_audit(selection, axis=axis))
+    failed = audit and any(c.status == "failed" for c in checks)
+    families = fit_families(fitted, metric=metric, axis=axis, seed=seed)
+
+    def verdict_of(vit: Models, cnn: Models) -> Verdict:
+        return _hold_back(compare(families, vit, cnn, level=level), failed)
+
+    counts = fitted["model"].value_counts()
+    pairs = tuple(
+        Pair(v, c, int(counts[v] + counts[c]), verdict_of((v,), (c,)))
+        for v in families.models["vit"]
+        for c in families.models["cnn"]
+    )
+    single = len(families.models["vit"]) == len(families.models["cnn"]) == 1
+    verdict = pairs[0].verdict if single else verdict_of(families.models["vit"], families.models["cnn"])
+    notes = [{"code": c.code, "message": c.message} for c in checks if c.status == "unknown"]
+    if not audit:
+        notes.append({"code": "audit_off", "message": "the verdict as the curves alone have it: audit=off"})
+    notes += _mixtures(fitted) + families.warnings
+    return Crossover(key, metric, axis, level, audit, verdict, pairs, checks, tuple(notes), selection, families)
+
+
+def find_crossovers(arguments: TableArguments) -> list[Crossover]:
+    """The answer to every question in the results that a command line names, the headline first.
+
+    Raises:
+        InputError: the results cannot be used.
+    """
+    brackets = [parse_bracket(text) for text in arguments.brackets]
+    found = []
+    for key, rows in split_questions(load(arguments)):
+        got = answer(
+            key,
+            rows,
+            level=arguments.level,
+            metric=arguments.metric,
+            axis=arguments.axis,
+            audit=arguments.audit,
+            seed=arguments.seed,
+        )
+        shown = tuple({"code": "bracket", "message": describe(got, b)} for b in brackets)
+        found.append(dataclasses.replace(got, warnings=got.warnings + shown))
+    return found

@@ -1,0 +1,88 @@
+"""Draws of two families' curves in, pairs of draws out, in which the lead changes no faster than leads do.
+
+Two curves fitted apart know nothing of each other. What the data leave open, such as a floor or the slope beyond the
+largest size, is then drawn for each on its own, and the lead changes far more than the leads of real curves: parallel
+curves would be said to cross soon, and real crossings be placed too early. So pairs are drawn with a weight: over each
+of the next two factors of FACTOR in n, the change of the lead, in units of what the errors fell over the last such
+factor of the data, has a normal prior around zero. Its standard deviation on the public curves is .38, and between .28
+and .49 on each of the six tasks (`python -m analysis.benchmark parts=leads`); TIE is a little wider than all of them.
+Those are curves of one kind, and others may be freer: a share of the pairs, UNTIED, is drawn without that weight.
+Inside the data the curves stay as they were fitted, but for noise that both have in common (shared_noise.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.estimator.crossover.shared_noise import Alike
+
+Array = NDArray[np.float64]
+Draws = Callable[[Array], Array]  # (n,) -> (draws, n) log errors
+
+TIE = 0.5
+FACTOR = 4.0
+STEPS = 2  # factors beyond the data: to 16 times the largest size, past the horizon of the verdicts
+LEAST = 0.02  # fall of the log error per factor that is taken for the least: plateaus tie nothing to exactly zero
+UNTIED = 0.25
+PARTNERS = 8  # draws of the second curve that each of the first is tried with
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Which draw of the first curve goes with which of the second: (draws,) each. The first `tied` of them are tied."""
+
+    first: NDArray[np.intp]
+    second: NDArray[np.intp]
+    tied: int
+
+
+def sizes_to_tie(low: float, high: float) -> Array:
+    """Where the curves are looked at: one factor before the largest size (within the data), there, and beyond."""
+    return np.array([max(high / FACTOR, low), *(high * FACTOR**s for s in range(STEPS + 1))])
+
+
+def pair_draws(
+    first: Draws,
+    second: Draws,
+    *,
+    low: float,
+    high: float,
+    stream: list[int],
+    tie: float = TIE,
+    alike: Alike | None = None,
+) -> Pairs:
+    """As many pairs as there are draws.
+
+    Args:
+        first, second: the log errors that the draws have at given sizes.
+        low, high: the measured sizes.
+        stream: seeds the partners.
+        tie: standard deviation of a lead's change over a factor, in units of the errors' fall; inf ties nothing.
+        alike: noise that the two curves have in common.
+    """
+    at = sizes_to_tie(low, high)
+    one, other = first(at), second(at)
+    draws, rng = len(one), np.random.default_rng(stream)
+    left = np.tile(np.arange(draws), PARTNERS)
+    right = np.concatenate([np.arange(draws), *(rng.permutation(draws) for _ in range(PARTNERS - 1))])
+    mixed = rng.permutation(len(left))  # evenly spaced picks then take no draw more often than another
+    left, right = left[mixed], right[mixed]
+    fell = float(np.median(one[:, 0] - one[:, 1] + other[:, 0] - other[:, 1])) / 2
+    unit = max(fell * np.log(FACTOR) / np.log(at[1] / at[0]), LEAST) if at[1] > at[0] else LEAST
+    change = np.diff((one[left] - other[right])[:, 1:], axis=1) / (unit * tie)
+    log_tie, log_weight = -0.5 * (change**2).sum(axis=1), np.zeros(len(left))
+    if alike is not None:
+        log_weight = alike.log_weight(first(alike.sizes)[left], second(alike.sizes)[right])
+    free = round(UNTIED * draws)
+    picked = np.concatenate([_pick(log_weight + log_tie, draws - free), _pick(log_weight, free)])
+    return Pairs(left[picked], right[picked], draws - free)
+
+
+def _pick(log_weight: Array, count: int) -> NDArray[np.intp]:
+    """`count` indices with these weights, evenly spaced through the heap of them: less noise than independent picks."""
+    heap = np.cumsum(np.exp(log_weight - log_weight.max()))
+    return np.searchsorted(heap, (np.arange(count) + 0.5) / count * heap[-1])

@@ -1,0 +1,145 @@
+"""Verdicts in, sentences out: the one place that words them, for terminal, report and advice alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from analysis.estimator.crossover.crossings import HORIZON, Interval, Verdict
+from analysis.estimator.crossover.find_crossover import Crossover
+
+FAMILY = {"vit": "ViT", "cnn": "CNN"}
+UNITS = {"train_size": "images", "seen_examples": "examples seen", "train_flops": "FLOPs", "train_seconds": "seconds"}
+LABELS = {
+    "observed": "crossing observed",
+    "extrapolated": "crossing extrapolated",
+    "cnn_ahead": "CNN ahead",
+    "vit_ahead": "ViT ahead",
+    "multiple": "several crossings",
+    "not_identifiable": "not identifiable",
+}
+
+
+def number(value: float) -> str:
+    """Three significant digits, as people write them: 210,000 or 4.2e15."""
+    if value >= 1e12:
+        return f"{value:.3g}"
+    digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
+    rounded = round(value, 2 - math.floor(math.log10(abs(value)))) if value else 0.0
+    return f"{rounded:,.{digits}f}"
+
+
+def measured(value: float, axis: str | None = None) -> str:
+    """A measured size or its multiple: not rounded, as long as it is a count that people read."""
+    text = f"{value:,.0f}" if value < 1e9 and value == int(value) else number(value)
+    return f"{text} {UNITS.get(axis, axis)}" if axis else text
+
+
+def amount(value: float, axis: str) -> str:
+    return f"{number(value)} {UNITS.get(axis, axis)}"
+
+
+def percent(level: float) -> str:
+    return f"{100 * level:.4g}%"
+
+
+def interval(bounds: Interval | None, level: float) -> str:
+    """The interval with its level, with open ends in words."""
+    if bounds is None:
+        return f"no {percent(level)} interval"
+    low, high = bounds
+    if low is None and high is None:
+        return f"{percent(level)} interval open on both sides"
+    if high is None:
+        return f"{percent(level)} interval from {number(low or 0)}, no upper end"
+    if low is None:
+        return f"{percent(level)} interval up to {number(high)}, no lower end"
+    return f"{percent(level)} interval {number(low)}\N{EN DASH}{number(high)}"
+
+
+def title(key: Mapping[str, Any]) -> str:
+    """`strokes, locality 0, 16x16`; empty if nothing is known of the data."""
+    parts = [str(key["data"])] if key.get("data") is not None else []
+    if key.get("locality") is not None:
+        parts.append(f"locality {key['locality']:g}")
+    if key.get("image_size") is not None:
+        parts.append(f"{key['image_size']:g}\N{MULTIPLICATION SIGN}{key['image_size']:g} pixels")
+    if key.get("num_classes") is not None:
+        parts.append(f"{key['num_classes']:g} classes")
+    return ", ".join(parts)
+
+
+def _crossing(verdict: Verdict, level: float, axis: str) -> str:
+    """`near 210,000 images (90% interval ...), a 4.2x extrapolation`."""
+    assert verdict.crossover_size is not None
+    text = f"near {amount(verdict.crossover_size, axis)} ({interval(verdict.interval, level)})"
+    factor = verdict.extrapolation_factor or 0.0
+    return text + (f", a {number(factor)}\N{MULTIPLICATION SIGN} extrapolation" if factor > 1 else ", inside the data")
+
+
+def _last_errors(crossover: Crossover) -> str:
+    """`At 4,096 images the errors are 0.112 (CNN) and 0.171 (ViT).`: the curves at the largest common size."""
+    fit_range = crossover.verdict.fit_range
+    if fit_range is None:
+        return ""
+    size = np.array([fit_range[1]])
+    cnn, vit = (
+        float(np.exp(np.median(crossover.families.envelope(crossover.families.models[f], size))))
+        for f in ("cnn", "vit")
+    )
+    kind = "losses" if crossover.metric.endswith("loss") else "errors"
+    return f" At {measured(fit_range[1], crossover.axis)} the fitted {kind} are {cnn:.3f} (CNN) and {vit:.3f} (ViT)."
+
+
+def reason(crossover: Crossover) -> str:
+    """Why nothing can be said."""
+    if crossover.audited and crossover.failed_checks:
+        return f"held back by the audit ({'; '.join(c.message for c in crossover.failed_checks)})"
+    verdict = crossover.verdict
+    if verdict.fit_range is None or verdict.p_crossing is None:
+        return "no curve on both sides (at least 3 sizes of a ViT and of a CNN are needed)"
+    reach = measured(HORIZON * verdict.fit_range[1], crossover.axis)
+    text = f"a crossing up to {reach} has probability {verdict.p_crossing:.2f}"
+    bounds = verdict.interval
+    if bounds is not None and bounds[0] is not None and bounds[1] is None:
+        return f"{text}; if the curves cross, then beyond {number(bounds[0])} ({percent(crossover.level)} interval)"
+    return text
+
+
+def verdict_sentence(crossover: Crossover) -> str:
+    """The verdict of one question, in words; the first sentence of every output."""
+    verdict, axis = crossover.verdict, crossover.axis
+    where = f"{title(crossover.key)}: " if title(crossover.key) else ""
+    if verdict.verdict in ("observed", "extrapolated"):
+        winner, other = ("ViT", "CNN") if verdict.direction == "vit_overtakes" else ("CNN", "ViT")
+        text = f"the {winner} overtakes the {other} {_crossing(verdict, crossover.level, axis)}."
+    elif verdict.verdict in ("cnn_ahead", "vit_ahead"):
+        winner, other = ("CNN", "ViT") if verdict.verdict == "cnn_ahead" else ("ViT", "CNN")
+        low, high = verdict.fit_range or (math.nan, math.nan)
+        text = f"the {winner} is ahead of the {other} from {measured(low)} to {measured(HORIZON * high, axis)}"
+        speaks = f"measured up to {measured(high)}, a {HORIZON:g}\N{MULTIPLICATION SIGN} extrapolation"
+        text += f" ({speaks}); P(crossing) = {verdict.p_crossing:.2f}."
+    elif verdict.verdict == "multiple":
+        places = [
+            f"{number(c.size)} (P = {c.probability:.2f}, {interval(c.interval, crossover.level)})"
+            for c in verdict.crossings
+            if c.probability >= 0.5
+        ]
+        text = f"the curves cross more than once, near {' and near '.join(places)} {UNITS.get(axis, axis)}."
+    else:
+        text = f"not identifiable: {reason(crossover)}."
+    if not crossover.audited:
+        text += " (Audit off: as the curves alone have it.)"
+    return where + text + _last_errors(crossover)
+
+
+def short_verdict(verdict: Verdict, level: float | None) -> str:
+    """The verdict for a table's cell; without its interval if `level` is None."""
+    text = LABELS[verdict.verdict]
+    if verdict.crossover_size is None:
+        return text
+    bounds = "" if level is None else f" ({interval(verdict.interval, level)})"
+    return f"{text} near {number(verdict.crossover_size)}{bounds}"

@@ -1,0 +1,1 @@
+"""Fits one scaling curve, with the uncertainty of its form."""

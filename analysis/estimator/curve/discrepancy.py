@@ -1,0 +1,103 @@
+"""How a curve may deviate from its form: a smooth random function of ln n, in log error, and the noise it adds.
+
+Several sizes of it compete by their evidence (Kennedy and O'Hagan 2001). Beyond the data it grows: nothing holds the
+form there. Towards chance it shrinks: an error of nearly 1 - 1/classes has no room to deviate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.estimator.curve.forms import FORMS, Scale
+from analysis.estimator.curve.noise import Points
+
+Array = NDArray[np.float64]
+
+DISCREPANCY = (0.0, 0.01, 0.03, 0.1)  # standard deviations of the log error inside the measured sizes
+REACH = math.log(1000.0)  # how far beyond the largest size the discrepancy's basis goes
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the fit assumes. Chosen by simulation and by leaving one data set out (docs/estimator.md)."""
+
+    forms: tuple[str, ...] = tuple(f.name for f in FORMS)
+    discrepancy: tuple[float, ...] = DISCREPANCY * 2  # the sizes that compete
+    rough: tuple[float, ...] = (0.0,) * 4 + (0.015,) * 4  # the same, of a deviation that changes within `length`
+    prior: tuple[float, ...] = (0.25, 0.35, 0.25, 0.15) * 2
+    width: float = 1.0  # of the basis functions, and their spacing, in ln n
+    length: float = 0.12  # in ln n: neighbours on one run's curve share their wobble
+    growth: float = 0.5  # per unit of ln n beyond the data
+    trim: float = 0.0  # per unit of ln n below the largest size: small sizes need not follow the asymptotic form
+    squash: bool = True  # shrink with the room that is left below chance
+
+    def for_sizes(self, sizes: Sequence[Array]) -> Settings:
+        """Without the rough deviation where no curve has sizes close enough to tell it from noise."""
+        if any(np.median(np.diff(np.log(s))) < 2 * self.length for s in sizes):
+            return self
+        wanted = [r == 0 for r in self.rough]
+        size, rough, prior = (
+            tuple(v for v, w in zip(values, wanted, strict=True) if w)
+            for values in (self.discrepancy, self.rough, self.prior)
+        )
+        return replace(self, discrepancy=size, rough=rough, prior=prior)
+
+
+SETTINGS = Settings()
+
+
+@dataclass(frozen=True)
+class Bumps:
+    """The discrepancy's basis: bumps in u = ln(n / n0), scaled so that inside the data the sum has unit variance."""
+
+    centres: Array  # (M,)
+    scale: Array  # (M,)
+    width: float
+
+    @staticmethod
+    def over(u: Array, room: Array, settings: Settings) -> Bumps:
+        """`room` (k,): the factor at each of the data's u (k,), held constant beyond them."""
+        width = settings.width
+        centres = np.arange(u[0] - 2 * width, u[-1] + REACH, width)
+        unit = math.sqrt(math.pi) ** -0.5  # sum of squared bumps spaced by their width
+        below = settings.trim * np.maximum(u[-1] - centres, 0) if settings.trim else np.maximum(u[0] - centres, 0) * 0.5
+        scale = 1 + settings.growth * np.maximum(centres - u[-1], 0) + below
+        return Bumps(centres, unit * scale * np.interp(centres, u, room), width)
+
+    def at(self, u: Array) -> Array:
+        """(len(u), M)"""
+        return self.scale * np.exp(-0.5 * ((u[:, None] - self.centres) / self.width) ** 2)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One curve's points, ready to be fitted."""
+
+    points: Points
+    scale: Scale
+    u: Array  # (k,) ln(n / n0)
+    basis: Bumps
+    phi: Array  # (k, M) the basis at the points
+    whiten: Array  # (L, k, k) inverse Cholesky factors of the covariance, per size of discrepancy
+    logdet: Array  # (L,) of the covariance
+
+
+def make_problem(points: Points, scale: Scale, settings: Settings = SETTINGS) -> Problem:
+    u = np.log(points.sizes / scale.reference)
+    room = np.ones_like(u)
+    if settings.squash and scale.chance is not None:
+        room = np.clip(1 - np.minimum.accumulate(np.exp(points.log_error)) / scale.chance, 0.02, 1.0)
+    basis = Bumps.over(u, room, settings)
+    phi = basis.at(u)
+    near = np.exp(-0.5 * ((u[:, None] - u) / settings.length) ** 2)
+    smooth, rough = (np.array(s)[:, None, None] ** 2 for s in (settings.discrepancy, settings.rough))
+    deviations = smooth * (phi @ phi.T) + rough * near
+    covariance = np.diag(points.variance) + deviations
+    factor = np.linalg.cholesky(covariance)
+    logdet = 2 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(-1)
+    return Problem(points, scale, u, basis, phi, np.linalg.inv(factor), logdet)

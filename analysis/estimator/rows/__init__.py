@@ -1,0 +1,1 @@
+"""Reads results, and selects and audits the rows that are compared."""

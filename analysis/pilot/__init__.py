@@ -1,0 +1,1 @@
+"""Answers the question for a folder of images within a time limit."""

@@ -1,0 +1,224 @@
+"""A folder of images and a time limit in, advice out: measures this machine and runs a sweep that fits the time.
+
+python -m analysis.pilot data.root=DIR time_limit=30m
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from analysis.advise.command import to_dict
+from analysis.arguments import InputError, TableArguments
+from analysis.pilot.folder import Look, link, look
+from analysis.pilot.plan import (
+    PAIRS,
+    Design,
+    Pair,
+    Rates,
+    choose,
+    designs,
+    fewest_images,
+    from_dict,
+    image_sizes,
+    images_used,
+)
+from analysis.pilot.plan import to_dict as design_to_dict
+from analysis.pilot.run import Progress, run_pilot
+from analysis.pilot.sweep import Clock, Sweeps, TimeUp, measure_rates
+from scaling import __version__
+
+USAGE = """usage: python -m analysis.pilot data.root=DIR time_limit=30m [key=value ...] [--json]
+
+Looks at a folder of images (train/<class>/* and test/<class>/*, or <class>/*), measures this machine, runs a sweep of
+small CNNs and ViTs that fits the time, and says what to do with today's images, with 3 times and with 10 times as many.
+Ctrl-C ends the sweep and still gives advice; the same command goes on where it stopped.
+  data.root=DIR        the folder
+  time_limit=30m       all in all: 90s, 30m, 2h
+  out=runs             where the runs go, in a folder of their own
+  workers=N            runs side by side; as many as there are cores by default
+  device=auto          or cpu, cuda, mps
+  --json               the advice as JSON"""
+KEYS = ("data.root", "time_limit", "out", "workers", "device")
+ADVICE_SECONDS = 20.0  # kept for ending the sweep and for the fits
+LARGE = 2_000  # test images that are used at most
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|min|h)?", text.strip())
+    if not match or float(match[1]) <= 0:
+        raise InputError(f"time_limit={text} is not a time such as 90s, 30m or 2h")
+    return float(match[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600}[match[2] or "s"]
+
+
+def _parse(arguments: Sequence[str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if argument == "--json":
+            continue
+        if not equals or key not in KEYS:
+            raise InputError(f"unknown argument {argument!r}; known are {', '.join(KEYS)} and --json")
+        values[key] = value
+    for key in ("data.root", "time_limit"):
+        if not values.get(key):
+            raise InputError(f"{key}= is missing; --help says what it is")
+    if "workers" in values and not re.fullmatch(r"[1-9]\d*", values["workers"]):
+        raise InputError(f"workers={values['workers']} is not a number of workers")
+    return values
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _check(found: Look) -> int:
+    """The images to train on, validation apart.
+
+    Raises:
+        InputError: too few for any curve.
+    """
+    available = found.train_images - round(0.2 * found.train_images)
+    classes = len(found.classes)
+    needed = fewest_images(classes, held_out=found.held_out)
+    have = found.train_images + (found.test_images if found.held_out else 0)
+    if have < needed:
+        raise InputError(
+            f"data.root={found.root} has {have:,} training images in {classes} classes: too few for a curve;"
+            f" {needed:,} are the least"
+        )
+    if found.test_images < 2 * classes:
+        raise InputError(f"data.root={found.root} has {found.test_images:,} test images: too few to tell models apart")
+    return available
+
+
+def _options(sweeps: Sweeps, found: Look, available: int, limit: float) -> tuple[list[Design], Rates]:
+    """The honest designs with their costs. Larger models are measured only where there is time.
+
+    Raises:
+        InputError: the sweep refused the folder.
+        TimeUp: the time is over.
+    """
+    sides = image_sizes(found.sides[1])
+    classes, test = len(found.classes), min(found.test_images, LARGE)
+    count = max(120, 4 * classes)
+    probe = link(found, sweeps.out / f"{sweeps.sweep}_rates" / "images", train=count, test=count)
+    known = {"classes": classes, "available": available, "median_side": found.sides[1], "test_images": test}
+
+    def measure(pairs: Sequence[Pair], at: Sequence[int]) -> tuple[list[Design], Rates]:
+        names = ", ".join(f"{p.vit} and {p.cnn}" for p in pairs)
+        _say(f"measuring {names} at {' and '.join(map(str, at))} pixels")
+        seconds = found.decode_seconds
+        rates = measure_rates(sweeps, probe, pairs=pairs, sides=at, classes=classes, decode_seconds=seconds)
+        return designs(**known, rates=rates), rates
+
+    first, rates = measure(PAIRS[:1], sides[-1:])
+    if not first or min(d.seconds for d in first if d.seeds == 2) > 0.4 * sweeps.clock.left():
+        return first, rates
+    return measure(PAIRS if limit >= 3600 else PAIRS[:2], sorted({sides[0], sides[-1]}))
+
+
+def _design(sweeps: Sweeps, found: Look, available: int, limit: float) -> tuple[Design, Rates]:
+    """The design of an earlier call of the same command, or one that fits the time as measured now.
+
+    Raises:
+        InputError: nothing honest fits.
+        TimeUp: the time is over.
+    """
+    path = sweeps.folder / "plan.json"
+    if path.exists():
+        known = json.loads(path.read_text(encoding="utf-8"))
+        speeds = known["rates"].pop("images_per_second")
+        by_side = {m: {int(side): speed for side, speed in sides.items()} for m, sides in speeds.items()}
+        _say("going on with the plan of the first call")
+        return from_dict(known["design"]), Rates(by_side, **known["rates"])
+    options, rates = _options(sweeps, found, available, limit)
+    design = choose(options, sweeps.clock.left())
+    if design is None:
+        least = min(options, key=lambda d: d.seconds)
+        needed = (least.seconds + (limit - sweeps.clock.left())) * 1.1
+        raise InputError(
+            f"nothing honest fits in {limit:.0f} s on this machine: the smallest sweep with tuned learning rates and"
+            f" steps enough takes about {math.ceil(needed / 60)} minutes (time_limit={math.ceil(needed / 60)}m)"
+        )
+    sweeps.folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"design": design_to_dict(design), "rates": vars(rates)}, indent=1)
+    path.write_text(text, encoding="utf-8")
+    return design, rates
+
+
+def _advise(
+    sweeps: Sweeps, found: Look, design: Design, progress: Progress, *, available: int, limit: float, json_: bool
+) -> None:
+    from analysis.advise.advice import advise
+    from analysis.advise.next_runs import next_runs
+    from analysis.estimator.crossover.find_crossover import find_crossovers
+    from analysis.pilot.wording import report
+
+    # An incomplete seed would hold everything back for its missing cells; without a complete one all runs are used.
+    filters = {"seed": tuple(map(str, progress.seeds))} if progress.seeds else {}
+    try:
+        [crossover] = find_crossovers(TableArguments(results=(sweeps.folder,), filters=filters))
+    except InputError as error:
+        raise InputError(f"no advice yet: {error}; the same command goes on") from error
+    advices = [advise(crossover, factor * available) for factor in (1, 3, 10)]
+    plans = [next_runs(advice, (sweeps.folder,), available=available) for advice in advices]
+    # What was stopped early goes on by the same command: no other runs are proposed then.
+    first = next((p for p in plans if p is not None and p.commands and progress.complete), None)
+    content = [to_dict(a, p) for a, p in zip(advices, plans, strict=True)]
+    text = json.dumps({"schema": 1, "advice": content, "design": design_to_dict(design)}, indent=1, allow_nan=False)
+    (sweeps.folder / "advice.json").write_text(text + "\n", encoding="utf-8")
+    told = report(advices, first, found=found, design=design, progress=progress, limit=limit)
+    (sweeps.folder / "advice.txt").write_text(told + "\n", encoding="utf-8")
+    print(text if json_ else told)
+
+
+def _run(values: dict[str, str], *, json_: bool) -> int:
+    begun = time.monotonic()
+    limit = _seconds(values["time_limit"])
+    clock = Clock(begun + max(0.0, limit - ADVICE_SECONDS))
+    root, out = Path(values["data.root"]), Path(values.get("out", "runs"))
+    name = re.sub(r"[^0-9A-Za-z._-]", "_", root.resolve().name)
+    options = tuple(f"{k}={values[k]}" for k in ("workers", "device") if k in values)
+    sweeps = Sweeps(out, f"pilot_{name}_{values['time_limit'].strip()}", options, clock, _say)
+    clock.listen()
+    found = look(root, seconds=0.05 * limit)
+    available = _check(found)
+    for line in found.lines():
+        _say(line)
+    try:
+        design, rates = _design(sweeps, found, available, limit)
+    except TimeUp:
+        raise InputError(
+            "stopped before any run: there is nothing to advise on yet; the same command goes on"
+        ) from None
+    vit, cnn = design.models
+    _say(
+        f"plan: {vit} and {cnn} at {design.image_size} pixels, {', '.join(f'{n:,}' for n in design.sizes)} images,"
+        f" {design.seeds} seed{'s' if design.seeds > 1 else ''}, about {design.seconds:.0f} s"
+    )
+    test = min(found.test_images, LARGE)
+    images = link(found, sweeps.folder / "images", train=images_used(design), test=test)
+    progress = run_pilot(sweeps, images, design, rates, images_used(design) + test)
+    _advise(sweeps, found, design, progress, available=available, limit=limit, json_=json_)
+    return 130 if clock.stopped else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if {"-h", "--help"} & set(arguments):
+        print(USAGE)
+        return 0
+    if "--version" in arguments:
+        print(__version__)
+        return 0
+    try:
+        return _run(_parse(arguments), json_="--json" in arguments)
+    except (InputError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2

@@ -1,0 +1,1 @@
+"""Words and YAML in, checked cells out."""

@@ -1,0 +1,80 @@
+"""Where the config files are, and how a composed config is written as the overrides that compose it again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+# A wheel carries conf/ and sweeps/ inside the package; in a checkout they stand beside it.
+ROOT = _PACKAGE if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent
+CONF = ROOT / "conf"
+SWEEPS = ROOT / "sweeps"
+
+if not OmegaConf.has_resolver("scaling_root"):
+    OmegaConf.register_new_resolver("scaling_root", lambda: str(ROOT))
+
+# Settings that say where and how to run, not what: a record's row does without them.
+STUDY = ("dry_run", "recipe", "tune", "tuning", "check", "check_at")
+_NOT_IDENTITY = "hydra sweeps out wandb trackers device workers retry keep fail_fast checkpoint_seconds purpose".split()
+
+
+def _literal(value: Any) -> str:
+    """`value` in the grammar of Hydra's overrides."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return "[" + ",".join(_literal(item) for item in value) + "]"
+    if isinstance(value, int | float):
+        return repr(value)
+    if re.fullmatch(r"[A-Za-z_][\w./-]*", value) and value.lower() not in ("null", "true", "false", "nan", "inf"):
+        return value
+    # Inside quotes a backslash is literal unless it stands before a quote.
+    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), value)
+    return f"'{escaped}'"
+
+
+def _leaves(node: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(node, Mapping):
+        return {prefix: node}
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        flat |= _leaves(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat
+
+
+def settings(config: DictConfig) -> dict[str, Any]:
+    """Every setting of a composed config that says what is run, by its dotted key, interpolations resolved."""
+    kept = OmegaConf.masked_copy(config, [str(key) for key in config if key not in (*_NOT_IDENTITY, *STUDY)])
+    return _leaves(OmegaConf.to_container(kept, resolve=True))
+
+
+def rerun_overrides(config: DictConfig, base: DictConfig, choices: Mapping[str, str]) -> tuple[str, ...]:
+    """The overrides that run a cell again, without the sweep file or the shell history that made it.
+
+    Args:
+        config: the cell's composed config.
+        base: what `choices` alone compose to.
+        choices: the group choices, such as {"data": "strokes", "model": "resnet8"}.
+    """
+    defaults = settings(base)
+    changed = {key: value for key, value in settings(config).items() if key not in defaults or defaults[key] != value}
+    groups = [f"{group}={_literal(choice)}" for group, choice in sorted(choices.items())]
+    return tuple(groups + [f"{key}={_literal(value)}" for key, value in sorted(changed.items())])
+
+
+def list_options(folder: Path) -> list[tuple[str, str]]:
+    """(name, first comment line) of every config file in a folder; Hydra's own `# @package` line is passed over."""
+    options = []
+    for path in sorted(folder.glob("*.yaml")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        said = [line.lstrip("# ") for line in lines if line.startswith("#") and not line.startswith("# @package")]
+        options.append((path.stem, said[0] if said else ""))
+    return options

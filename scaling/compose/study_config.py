@@ -1,0 +1,82 @@
+"""What a command does with its cells other than run them: dry runs, tuning, checks; typed and checked at the door."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from omegaconf import DictConfig, OmegaConf
+
+from scaling.compose.parse import _read, _require
+from scaling.compose.paths import STUDY
+from scaling.config.model_config import ARCHITECTURE
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningConfig:
+    """How `tune=` searches; every model gets the same number of trials."""
+
+    sizes: list[int] | None = None  # training sizes to tune at; null: two of the sweep's
+    held: int | None = None  # the size at which the rule is checked; null: a larger one of the sweep's, 0: no check
+    factor: float = 4.0  # between the values of the first grid; its root is the finest step
+    values: int = 5  # of the first grid
+    growth: int = 4  # values that a grid may gain while its best is at an edge
+    seeds: int = 2  # of the best values
+    fresh: int = 1  # seeds that no trial had, to run the chosen values again
+    save: str | None = None  # also write the recipe to conf/recipes/SAVE.yaml of this checkout
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """What a command is to do with its cells, other than run them."""
+
+    dry_run: bool = False
+    recipe: tuple[str, ...] = ()
+    tune: str | None = None  # the setting, such as optim.lr
+    tuning: TuningConfig = field(default_factory=TuningConfig)
+    check: str | None = None
+    check_at: tuple[int, ...] | str | None = None  # sizes, or a crossover.json
+
+
+def _check_tuning(tuning: TuningConfig) -> None:
+    _require(tuning.factor > 1, f"tuning.factor={tuning.factor}: the values of a grid must grow (above 1)")
+    _require(tuning.values >= 3, f"tuning.values={tuning.values}: a grid needs three values to have an inside")
+    for key in ("growth", "fresh"):
+        _require(getattr(tuning, key) >= 0, f"tuning.{key}={getattr(tuning, key)} is negative")
+    _require(tuning.seeds >= 1, f"tuning.seeds={tuning.seeds}: at least one")
+    _require(all(n > 0 for n in tuning.sizes or ()), f"tuning.sizes={tuning.sizes} are not training sizes")
+    legal = tuning.save is None or re.fullmatch(r"[0-9A-Za-z._-]+", tuning.save) is not None
+    _require(legal, f"tuning.save={tuning.save!r} names a file in conf/recipes/: letters, digits, dots, - and _ only")
+
+
+def parse_study(config: DictConfig) -> StudyConfig:
+    """What a command is to do with its cells, from the same composed config.
+
+    Raises:
+        ConfigError: a setting is of the wrong type or cannot be.
+    """
+    tuning = _read(TuningConfig, config.get("tuning"), "tuning")
+    _check_tuning(tuning)
+    plain = {key: OmegaConf.to_container(OmegaConf.create({"v": config.get(key)}))["v"] for key in STUDY}  # type: ignore[index, call-overload]
+    _require(isinstance(plain["dry_run"], bool), f"dry_run={plain['dry_run']} is neither true nor false")
+    names = plain["recipe"] if isinstance(plain["recipe"], list) else [plain["recipe"]]
+    tune, check, at = plain["tune"], plain["check"], plain["check_at"]
+    _require(check in (None, "budget"), f"check={check} is not budget")
+    _require(tune is None or check is None, "tune= and check= are two commands")
+    if tune is not None:
+        tune = str(tune) if "." in str(tune) else f"optim.{tune}"
+        _require(tune.split(".")[0] in ("optim", "model"), f"tune={tune}: a setting of optim or model, such as lr")
+        shape = tune.split(".")[0] == "model" and tune.split(".")[1] in ARCHITECTURE
+        _require(not shape, f"tune={tune} would change the model; a recipe's settings can be tuned, such as lr")
+    if isinstance(at, int | list):
+        sizes = at if isinstance(at, list) else [at]
+        _require(all(isinstance(n, int) and n > 0 for n in sizes), f"check_at={at} are not training sizes")
+        at = tuple(sizes)
+    return StudyConfig(
+        dry_run=bool(plain["dry_run"]),
+        recipe=tuple(str(name) for name in names if name is not None),
+        tune=tune,
+        tuning=tuning,
+        check=check,
+        check_at=at,
+    )

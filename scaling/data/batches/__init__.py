@@ -1,0 +1,1 @@
+"""What a training step receives: images on the device or streamed to it, and their augmentation."""

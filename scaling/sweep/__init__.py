@@ -1,0 +1,1 @@
+"""Brings cells to their records, in worker processes."""

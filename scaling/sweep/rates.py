@@ -1,0 +1,60 @@
+"""What cells will cost, from what others did: seconds per image seen, by model and image size. Free of torch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from scaling.config import CellConfig
+from scaling.records.record import Record
+
+_Key = tuple[str, int]  # model, image size
+
+
+class Rates:
+    """Measured seconds and images seen, by model and image size.
+
+    A model that was measured at another image size only is taken to cost in proportion to its pixels, one that was
+    never measured as much an image as the others did on average.
+    """
+
+    def __init__(self) -> None:
+        self._seconds: dict[_Key, float] = defaultdict(float)
+        self._seen: dict[_Key, int] = defaultdict(int)
+
+    @classmethod
+    def of_records(cls, records: Iterable[Record]) -> Rates:
+        rates = cls()
+        for record in records:
+            if record.train_seconds:
+                rates.add(record.model, record.image_size, record.seen_examples, record.train_seconds)
+        return rates
+
+    def add(self, model: str, image_size: int, seen: int, seconds: float) -> None:
+        self._seconds[model, image_size] += seconds
+        self._seen[model, image_size] += seen
+
+    def _rate(self, keys: Iterable[_Key], image_size: int) -> float | None:
+        """Seconds per image of `image_size`, over these models and sizes."""
+        pixels = sum(self._seen[key] * (key[1] / image_size) ** 2 for key in keys)
+        return sum(self._seconds[key] for key in keys) / pixels if pixels else None
+
+    def seconds(self, cell: CellConfig) -> float | None:
+        """What the cell will take, or None before anything was measured."""
+        model, size = cell.model_label, cell.data.image_size
+        same = [key for key in self._seen if key == (model, size)] or [key for key in self._seen if key[0] == model]
+        rate = self._rate(same or list(self._seen), size)
+        return None if rate is None else rate * cell.steps * cell.optim.batch_size
+
+    def total(self, cells: Iterable[CellConfig]) -> float | None:
+        """The same for several cells, one after the other."""
+        costs = [self.seconds(cell) for cell in cells]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known) if len(known) == len(costs) else None
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 3:07 or 2:03:07."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

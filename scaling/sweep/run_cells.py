@@ -1,0 +1,169 @@
+"""Brings cells to their records: skips what is finished, runs the rest side by side, says in the end what failed.
+
+A sweep is a set of cells to be reached: the same command, run again or beside itself, does what is left. Free of torch:
+only the workers load it, and only if there is something to run.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scaling.config import CellConfig, ConfigError
+from scaling.data.errors import DataError
+from scaling.data.prepare import prepare
+from scaling.records.cell_folder import is_due, lacks_weights, recorded_status, tidy
+from scaling.records.lock import Busy, cell_lock
+from scaling.sweep.cell_queue import Reach
+from scaling.sweep.pool import Pool
+from scaling.sweep.progress import Progress
+from scaling.sweep.worker import record_stamp
+from scaling.tracking import TrackingError, add_to_agents_run, check_tracking
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a sweep came to. `failures` maps a cell's name to what is known of its end."""
+
+    finished: int
+    skipped: int  # of the finished ones, those that were so before
+    failures: dict[str, str]
+    left: int = 0  # neither finished nor failed: fail_fast stopped the sweep before
+
+
+def worker_count(cells: Sequence[CellConfig]) -> int:
+    """As many as the cores allow at the cells' threads, unless the config says how many."""
+    asked = cells[0].workers
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(len(cells), asked or max(1, cores // max(cell.threads for cell in cells)))
+
+
+@functools.cache
+def _say_once(note: str) -> None:
+    """A command makes ready before it says what its cells cost and again before it runs them."""
+    print(f"note: {note}", file=sys.stderr)
+
+
+def make_ready(cells: Sequence[CellConfig]) -> None:
+    """What must be there before the first worker starts.
+
+    Raises:
+        ConfigError: it is not, and cannot be had.
+    """
+    try:
+        check_tracking(cells)
+    except TrackingError as error:
+        raise ConfigError(str(error)) from error
+    try:
+        notes = prepare(cell.data for cell in cells)
+    except DataError as error:
+        raise ConfigError(str(error)) from error
+    for note in notes:
+        _say_once(note)
+    place = Path(cells[0].out) / cells[0].sweep
+    try:
+        with cell_lock(place):  # the sweep's own folder: only to see that files can be made and locked there
+            pass
+    except Busy:
+        pass
+    except OSError as error:
+        raise ConfigError(f"{place} cannot be written: {error.strerror}; choose another out=") from error
+
+
+def print_failures(failures: dict[str, str]) -> None:
+    """A table of what did not finish and why."""
+    if failures:
+        width = max(len(name) for name in failures)
+        print(f"not finished ({len(failures)}):", file=sys.stderr)
+        for name, text in failures.items():
+            print(f"  {name:<{width}}  {text}", file=sys.stderr)
+
+
+def cells_due(cells: Iterable[CellConfig]) -> list[CellConfig]:
+    """The cells that a run would start, each once.
+
+    Raises:
+        ConfigError: a folder holds another cell's record.
+    """
+    unique = {(cell.folder, cell.config_hash): cell for cell in cells}.values()
+    statuses = [(cell, recorded_status(cell)) for cell in unique]
+    return [cell for cell, status in statuses if is_due(status, cell.retry) or lacks_weights(cell, status)]
+
+
+def started_by_torchrun() -> bool:
+    """Whether this is one of several processes that torchrun started for one run."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def _run_together(cells: Sequence[CellConfig]) -> Outcome:
+    """The one cell that torchrun's processes are for."""
+    if len(cells) > 1:
+        raise ConfigError(f"torchrun trains one cell, not {len(cells)}: a sweep needs no torchrun, it runs them beside")
+    from scaling.training.processes import run_together  # torch
+
+    status, before = run_together(cells[0])
+    finished = status == "finished"
+    return Outcome(int(finished), int(finished and before), {} if finished else {cells[0].cell_name: status})
+
+
+def run_cells(cells: Iterable[CellConfig], *, pool: Pool | None = None, quiet: bool = False) -> Outcome:
+    """Runs those cells that are not finished yet; the same cell by two roads is one cell.
+
+    Args:
+        cells: the cells of one sweep.
+        pool: workers that stay alive after it (`kept_pool()` is one); by default the sweep has its own.
+        quiet: no progress and no table: the caller says what came of it.
+
+    Raises:
+        ConfigError: a folder holds another cell's record, or cannot be written.
+        PoolError: no worker starts here.
+    """
+    unique = list({(cell.folder, cell.config_hash): cell for cell in cells}.values())
+    if not unique:
+        raise ConfigError("the sweep has no cells")
+    if started_by_torchrun():
+        return _run_together(unique)
+    stamps = {cell.cell_name: record_stamp(cell.folder) for cell in unique}  # before the records are read
+    statuses = {cell.cell_name: recorded_status(cell) for cell in unique}
+    stamps |= {name: None for name, status in statuses.items() if status is None}
+    due = {
+        cell.cell_name: cell
+        for cell in unique
+        if is_due(statuses[cell.cell_name], cell.retry) or lacks_weights(cell, statuses[cell.cell_name])
+    }
+    rest = [cell for cell in unique if cell.cell_name not in due]
+    failures = {
+        cell.cell_name: f"{statuses[cell.cell_name]} before; retry={statuses[cell.cell_name]} runs it again"
+        for cell in rest
+        if statuses[cell.cell_name] != "finished"
+    }
+    for cell in rest:
+        if statuses[cell.cell_name] == "finished":
+            tidy(cell)
+            add_to_agents_run(cell)
+    skipped, left = len(rest) - len(failures), 0
+    if due:
+        make_ready(list(due.values()))
+        count = pool.count if pool else worker_count(list(due.values()))
+        where = Path(unique[0].out) / unique[0].sweep
+        progress = Progress(list(due.values()), total=len(unique), skipped=len(rest), workers=count, quiet=quiet)
+        progress.start(f"{where}: {len(unique)} cells, {skipped} finished before, {min(len(due), count)} at a time")
+        reach = Reach(list(due.values()), stamps, progress)
+        workers = pool or Pool(count)
+        try:
+            reach.run(workers, fail_fast=unique[0].fail_fast)
+        finally:
+            left = len(reach.left) + len(workers.running)
+            if pool is None or workers.running:  # the latter: the sweep ends before its cells do
+                workers.close()
+            progress.close()
+            failures |= reach.failures | reach.gone()
+            if not quiet:
+                print_failures(failures)
+    elif not quiet:
+        print_failures(failures)
+    return Outcome(len(unique) - left - len(failures), skipped, failures, left)

@@ -1,0 +1,171 @@
+"""Runs one cell, from its config to its record on disk: the only place where data, model, training and record meet."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import functools
+import io
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scaling.compose.start_weights import BEST_FILE, WEIGHTS_FILE, weights_path
+from scaling.config import CellConfig
+from scaling.data.batches.augment import make_augment
+from scaling.data.splits import Splits, load_splits
+from scaling.models.build import build_model, config_train_flops, num_params
+from scaling.models.devices import TABLE, device_label, find_device, keep_freed_memory
+from scaling.models.library_weights import named_weights
+from scaling.models.weights import load_weights, read_weights, save_weights
+from scaling.records.cell_fields import UNKNOWN, known_fields
+from scaling.records.record import Record, write_record, write_whole
+from scaling.tracking import Tracker, track
+from scaling.training.checkpoint import Checkpoints, clear_checkpoints, stop_request
+from scaling.training.processes import world
+from scaling.training.trainer import CurvePoint, Diverged, evaluate, train
+
+_POINTS_PER_CHECK = 5  # of the training curve: with keep=best about ten looks at the validation set
+
+
+def build(cell: CellConfig, *, channels: int, device: torch.device) -> torch.nn.Module:
+    """The cell's model on its device, with the weights that the run starts from where it starts from some."""
+    torch.manual_seed(cell.seed)
+    model = build_model(
+        cell.model, image_size=cell.data.image_size, channels=channels, num_classes=cell.num_classes
+    ).to(device)
+    if TABLE[device.type].channels_last and cell.model.source != "bit":  # BiT makes its kernels anew at every step
+        model = model.to(memory_format=torch.channels_last)
+    if cell.start is not None:
+        named = cell.start == cell.start_fingerprint  # a published name is its own fingerprint
+        state = named_weights(cell.start) if named else read_weights(weights_path(cell.start))
+        load_weights(model, state, mode=cell.model.pos_embed_resize)
+    return model
+
+
+class Run:
+    """What a cell collects on its way: the points of its curve and, with keep=best, the best weights so far."""
+
+    def __init__(self, cell: CellConfig, model: torch.nn.Module, splits: Splits, tracker: Tracker) -> None:
+        self.cell, self.model, self.splits, self.tracker = cell, model, splits, tracker
+        self.points: list[CurvePoint] = []
+        self.best: dict[str, Any] = {}
+
+    def report(self, point: CurvePoint) -> None:
+        self.points.append(point)
+        self.tracker.log(dataclasses.asdict(point))
+        if self.cell.keep == "best" and (len(self.points) % _POINTS_PER_CHECK == 0 or point.step == self.cell.steps):
+            self._keep_if_best(point.step)
+
+    def _keep_if_best(self, step: int) -> None:
+        val_error = evaluate(self.model, self.splits, self.splits.val, precision=self.cell.precision).error
+        self.model.train()
+        if not self.best or val_error < self.best["val_error"]:
+            weights = {key: value.detach().cpu().clone() for key, value in self.model.state_dict().items()}
+            self.best = dict(val_error=val_error, step=step, weights=weights)
+
+    def state(self) -> dict[str, Any]:
+        return {"points": [dataclasses.asdict(point) for point in self.points], "best": self.best}
+
+    def take_over(self, state: dict[str, Any]) -> None:
+        """Goes on from a checkpoint; the points before it are logged again, since this W&B run begins anew."""
+        self.best = state["best"]
+        for values in state["points"]:
+            self.points.append(CurvePoint(**values))
+            self.tracker.log(values)
+
+
+def _train_and_test(run: Run, checkpoints: Checkpoints) -> dict[str, Any]:
+    """Trains the model and returns the fields that only a finished run has. The test set is touched here, once."""
+    cell, model, splits = run.cell, run.model, run.splits
+    with stop_request.waits():
+        seconds = train(
+            model,
+            splits,
+            cell.optim,
+            steps=cell.steps,
+            seed=cell.seed,
+            precision=cell.precision,
+            augment=make_augment(cell.data, num_classes=cell.num_classes, fill=splits.mean),
+            report=run.report,
+            checkpoints=checkpoints,
+        )
+    measure = functools.partial(evaluate, model, splits, precision=cell.precision)
+    train_error, val_error = measure(splits.train).error, measure(splits.val).error
+    test_error, test_loss, test_balanced_error = measure(splits.test)
+    return dict(
+        train_error=train_error,
+        val_error=val_error,
+        test_error=test_error,
+        test_loss=test_loss,
+        test_balanced_error=test_balanced_error,
+        train_seconds=seconds,
+        images_per_second=cell.steps * cell.optim.batch_size / seconds,
+        status="finished",
+    )
+
+
+def _keep_weights(run: Run) -> None:
+    if run.cell.keep == "last":
+        save_weights(run.model.state_dict(), run.cell.folder / WEIGHTS_FILE)
+    if run.cell.keep == "best":
+        save_weights(run.best["weights"], run.cell.folder / BEST_FILE)
+
+
+def _write_curve(points: list[CurvePoint], folder: Path) -> None:
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, [field.name for field in dataclasses.fields(CurvePoint)])
+    writer.writeheader()
+    writer.writerows(dataclasses.asdict(point) for point in points)
+    write_whole(folder / "curve.csv", file.getvalue().encode())
+
+
+def run_cell(cell: CellConfig) -> Record:
+    """Trains, evaluates and records one cell. An error inside becomes a record with status failed or diverged.
+
+    A run that was interrupted goes on from its checkpoint. A finished or diverged one leaves none; a failed one keeps
+    its own, so that retry= has less to do.
+
+    Raises:
+        Stopped: the process was asked to stop; there is no record.
+        OSError: the record cannot be written.
+    """
+    torch.set_num_threads(cell.threads)
+    keep_freed_memory()
+    device = find_device(cell.device)
+    processes = world()
+    label = device_label(device) + (f" x{processes.size}" if processes else "")
+    fields = known_fields(cell, device=label, torch_version=torch.__version__) | UNKNOWN
+    run: Run | None = None
+    data = cell.data
+    with track(cell) as tracker:
+        try:
+            splits = load_splits(data, device, fingerprint=cell.fingerprint)
+            channels = data.channels
+            model = build(cell, channels=channels, device=device)
+            shape = dict(image_size=data.image_size, channels=channels, num_classes=cell.num_classes)
+            flops = config_train_flops(cell.model, **shape)
+            fields |= dict(
+                num_params=num_params(model),
+                train_flops=flops * fields["seen_examples"],
+                val_examples=len(splits.val),
+                test_examples=len(splits.test),
+            )
+            run = Run(cell, model, splits, tracker)
+            checkpoints = Checkpoints(cell.folder, cell.config_hash, seconds=cell.checkpoint_seconds, rest=run)
+            fields |= _train_and_test(run, checkpoints)
+            _keep_weights(run)
+        except Diverged as error:
+            fields |= dict(status="diverged", error_text=str(error))
+        except Exception as error:  # one cell's failure must not be the sweep's: it is recorded with its text
+            where = "".join(traceback.format_exception(error)[-3:]).strip()
+            fields |= dict(status="failed", error_text=where)
+        record = Record(**fields)
+        tracker.summarize(record.to_dict())
+        _write_curve(run.points if run else [], cell.folder)
+        write_record(record, cell.folder)  # before the trackers end, which may have to wait for a service
+    if record.status != "failed":
+        clear_checkpoints(cell.folder)
+    return record
