@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis import advise as command
+from analysis.advise import command
 from analysis.advise.advice import Advice, advise
 from analysis.arguments import TableArguments
 from analysis.estimator.crossover.find_crossover import Crossover, find_crossovers
