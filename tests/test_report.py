@@ -222,7 +222,8 @@ def test_help_names_the_keys(module: str, command: Callable[..., subprocess.Comp
 
 
 def test_the_analysis_imports_no_torch() -> None:
-    modules = ", ".join(f"analysis.{name}" for name in ("report.command", "plot", "advise.command", "pilot.command", "estimator.crossover.find_crossover"))
+    names = ("report.command", "plot", "advise.command", "pilot.command", "estimator.crossover.find_crossover")
+    modules = ", ".join(f"analysis.{name}" for name in names)
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     root = Path(__file__).parent.parent
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
