@@ -22,7 +22,7 @@ from typing import NamedTuple
 from grid import estimate
 from machine import find, find_images, machine
 
-from scaling.data.pixels.decode_all import cores
+from scaling.records.files import cores
 
 FIRST_STEPS = 20  # of the run that only shows how fast a model is
 

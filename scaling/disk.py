@@ -13,11 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scaling.compose.start_weights import BEST_FILE, WEIGHTS_FILE
-from scaling.records.cell_folder import CHECKPOINTS
-from scaling.records.files import cache_folder
+from scaling.records.cell_folder import BEST_FILE, CHECKPOINTS, WEIGHTS_FILE
+from scaling.records.files import TEMPORARY, cache_folder
 from scaling.records.lock import Busy, cell_lock
-from scaling.records.record import FILE_NAME, TEMPORARY
+from scaling.records.record import FILE_NAME
 
 # Files of a cell's folder by kind, and folders of a sweep's.
 CELL_FILES = {

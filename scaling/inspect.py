@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +19,10 @@ from omegaconf.errors import OmegaConfBaseException
 from scaling import __version__
 from scaling.compose.parse import parse
 from scaling.compose.paths import CONF
-from scaling.compose.start_weights import BEST_FILE, WEIGHTS_FILE, InitError, kept_weights, weights_path
+from scaling.compose.start_weights import InitError, kept_weights, weights_path
 from scaling.config import CellConfig, ConfigError
+from scaling.records.cell_folder import BEST_FILE, WEIGHTS_FILE
+from scaling.records.files import one_line, write_whole
 from scaling.records.record import FILE_NAME, Record, find_records, read_record
 
 USAGE = """usage: python -m scaling.inspect run=PATH [images=128]
@@ -111,9 +112,8 @@ def _write(folder: Path, numbers: dict[str, Any], arrays: dict[str, Any]) -> Non
     """The numbers go last and in one step: with them the arrays are there."""
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(folder / "inspect.npz", **arrays)
-    temporary = folder / ".inspect.json.tmp"
-    temporary.write_text(json.dumps(numbers, indent=1, allow_nan=False, ensure_ascii=False), encoding="utf-8")
-    os.replace(temporary, folder / "inspect.json")
+    text = json.dumps(numbers, indent=1, allow_nan=False, ensure_ascii=False)
+    write_whole(folder / "inspect.json", text.encode("utf-8"))
 
 
 def _inspect(cell: CellConfig, weights: Path, said: dict[str, Any], *, images: int, out: Path) -> dict[str, Any]:
@@ -239,7 +239,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _run(arguments)
     except (ConfigError, InitError, HydraException, OmegaConfBaseException, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return 2
     return 0
 

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scaling import __version__, train
-from scaling.compose.sweep_file import cells_of
 from scaling.config import CellConfig, ConfigError
 from scaling.records.cell_folder import CHECKPOINTS, recorded
+from scaling.records.files import last_line
 from scaling.records.lock import LOCK_FILE, holder, is_held
 from scaling.records.record import Record, RecordError
+from scaling.study.command import cells_of
 from scaling.sweep.rates import Rates, clock
 from scaling.sweep.run_cells import worker_count
 
@@ -74,8 +75,7 @@ def look(cell: CellConfig) -> CellStatus:
         return CellStatus(cell, "foreign", str(error))
     if record is None:
         return CellStatus(cell, "missing", saved)
-    lines = (record.error_text or "").strip().splitlines()
-    return CellStatus(cell, record.status, lines[-1] if lines else "", record)
+    return CellStatus(cell, record.status, last_line(record.error_text, otherwise=""), record)
 
 
 def command_of(cell: CellConfig) -> str:

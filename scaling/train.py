@@ -24,8 +24,8 @@ from scaling.config import ConfigError
 from scaling.study.run_study import finish, run_study
 from scaling.sweep.hydra_job import make_job
 from scaling.sweep.pool import PoolError
-from scaling.sweep.run_cells import started_by_torchrun
-from scaling.sweep.runners import PoolRunner
+from scaling.sweep.runners import local_runner
+from scaling.sweep.torchrun import started_by_torchrun
 
 USAGE = """usage: python -m scaling.train [sweeps=NAME] [key=value ...] [-m key=a,b,c]
 
@@ -72,7 +72,7 @@ def refuse(error: Exception) -> int:
 def _run_command(composer: Composer, words: list[str]) -> None:
     """A command of one cell."""
     try:
-        with PoolRunner() as runner:
+        with local_runner() as runner:
             status = finish(*run_study(composer, [words], runner))
     except REFUSALS as error:
         status = refuse(error)  # not raised: Hydra would add lines of its own

@@ -91,11 +91,11 @@ def test_a_long_run_goes_first_and_is_what_is_waited_for() -> None:
 def test_an_estimate_counts_steps_evaluation_and_start(make_cell: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     from grid import estimate
 
-    from scaling.compose import sweep_file
+    from scaling.study import command
 
     words = ("optim.batch_size=100", "budget.steps=200", "budget.exponent=0", "data.train_size=800")
     cells = [make_cell("model=resnet8", *words, f"seed={seed}") for seed in (0, 1)] + [make_cell("model=vit_w64d4")]
-    monkeypatch.setattr(sweep_file, "cells_of", lambda words: cells if words == ["sweeps=mine"] else [])
+    monkeypatch.setattr(command, "cells_of", lambda words: cells if words == ["sweeps=mine"] else [])
     seen, evaluated = 2 * 200 * 100, 2 * (800 + 200 + 10_000)
     said = estimate("mine", {"resnet8": {1: (seen + evaluated / 3) / 50}}, overhead=10.0)
     assert said == "sweeps=mine: 2 of the 3 cells, 1 at a time, would take about 60 s at these rates"

@@ -10,9 +10,10 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from scaling.config import CellConfig
+from scaling.records.cell_folder import CHECKPOINTS
 from scaling.records.record import Record
 from scaling.training.cell import run_cell
-from scaling.training.checkpoint import PATTERN, Checkpoints, Stopped, stop_request
+from scaling.training.checkpoint import Checkpoints, Stopped, stop_request
 from scaling.training.trainer import CurvePoint
 
 SMALL = ("data.image_size=8", "data.permute_patch=4", "data.train_size=20", "data.test_size=50", "budget.steps=100",
@@ -71,12 +72,12 @@ def test_an_interrupted_run_ends_with_the_same_bits(
         run_cell(cell)
     monkeypatch.undo()
     assert not (cell.folder / "record.json").exists()
-    assert len(list(cell.folder.glob(PATTERN))) == min(step, 2)  # the newest and the one before
+    assert len(list(cell.folder.glob(CHECKPOINTS))) == min(step, 2)  # the newest and the one before
     torch.manual_seed(99)  # the next process has other random states
     record = run_cell(cell)
     assert _result(record) == _result(expected)
     assert _curve(cell) == _curve(whole)
-    assert not list(cell.folder.glob(PATTERN))
+    assert not list(cell.folder.glob(CHECKPOINTS))
     if cell.keep == "best":
         weights, same = (torch.load(c.folder / "best.pt", weights_only=True) for c in (whole, cell))
         assert all(torch.equal(weights[key], same[key]) for key in weights)
@@ -122,7 +123,7 @@ def test_a_real_sigterm_during_training_leaves_a_checkpoint(
             run_cell(cell)
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert [path.name[:20] for path in cell.folder.glob(PATTERN)] == ["checkpoint-00000004-"]
+    assert [path.name[:20] for path in cell.folder.glob(CHECKPOINTS)] == ["checkpoint-00000004-"]
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "foreign"])
@@ -132,7 +133,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(
     store = Checkpoints(tmp_path, "mine", seconds=0)
     for step in (3, 4):
         store.save({"step": step, "weights": torch.full((50,), float(step))})
-    newest = max(tmp_path.glob(PATTERN))
+    newest = max(tmp_path.glob(CHECKPOINTS))
     content = bytearray(newest.read_bytes())
     if damage == "cut":
         newest.write_bytes(content[: len(content) // 2])

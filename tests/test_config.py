@@ -9,11 +9,11 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from scaling.compose.paths import CONF, SWEEPS, settings
-from scaling.compose.sweep_file import cells_of, read_command
 from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, WandbConfig
 from scaling.config.model_config import ModelConfig
 from scaling.models.build import build_model, train_flops_per_example
 from scaling.records.cell_fields import known_fields
+from scaling.study.command import cells_of, read_command
 
 GROUPS = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("data", "model", "wandb")}
 

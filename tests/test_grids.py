@@ -95,13 +95,13 @@ hydra:
 @pytest.fixture
 def sweep_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Any]]:
     """The cells of a sweep file that lies in a folder of its own."""
-    from scaling.compose import sweep_file
+    from scaling.study import command
 
     def make(sweeper: str, *words: str) -> list[Any]:
         (tmp_path / "sweeps").mkdir()
         (tmp_path / "sweeps" / "mine.yaml").write_text(SWEEP + sweeper)
         search = f"hydra.searchpath=[file://{tmp_path}]"
-        return sweep_file.cells_of(["sweeps=mine", search, *words])
+        return command.cells_of(["sweeps=mine", search, *words])
 
     return make
 

@@ -5,7 +5,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from scaling.data.sources.strokes import StrokesConfig, draw
+from scaling.config.strokes_config import StrokesConfig
+from scaling.data.sources.strokes import draw
 
 
 def test_prefix_of_a_stream_does_not_change() -> None:

@@ -13,10 +13,10 @@ import pytest
 from scaling.compose.composer import Job
 from scaling.compose.recipe import Entry, Recipe, read_recipe, recipe_words, write_recipe
 from scaling.compose.study_config import TuningConfig
-from scaling.compose.sweep_file import cells_of, read_command
 from scaling.config import ConfigError
 from scaling.records.cell_fields import known_fields, unfinished_record
 from scaling.records.record import FILE_NAME, Record, read_record, write_record
+from scaling.study.command import cells_of, read_command
 from scaling.study.optimum import Optimum, Trial, find_optimum, fit_rule, mean_errors
 from scaling.study.tune import _entry, _find, tune
 from scaling.study.tuner import Asked, Tuner
@@ -307,18 +307,18 @@ def test_records_say_that_they_were_trials(make_tuner: Callable[..., tuple[Tuner
 
 def test_a_recipe_saved_into_conf_is_used_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a copy of conf/: a folder of recipes there must not become a config group that `recipe=` would choose from."""
-    from scaling.compose import recipe, sweep_file
-    from scaling.study import tune
+    from scaling.compose import recipe
+    from scaling.study import command, tune
 
     shutil.copytree(recipe.CONF, tmp_path / "conf")
     (tmp_path / "pyproject.toml").touch()
-    for module in (recipe, sweep_file, tune):
+    for module in (recipe, command, tune):
         monkeypatch.setattr(module, "CONF", tmp_path / "conf")
     path = tune.check_save("mine")
     assert path is not None
     entry = Entry(model="resnet8", data="strokes", locality=1.0, image_size=18, value=0.123, at=1000)
     write_recipe(Recipe(key="optim.lr", entries=(entry,)), path, headline="by hand")
-    (cell,) = sweep_file.cells_of(["model=resnet8", "recipe=mine"])
+    (cell,) = command.cells_of(["model=resnet8", "recipe=mine"])
     assert cell.optim.lr == 0.123
     (tmp_path / "pyproject.toml").unlink()
     with pytest.raises(ConfigError, match="an installed package"):

@@ -59,7 +59,7 @@ def test_the_quickstarts_files_are_the_cells_of_the_hydra_sweep() -> None:
 
 @pytest.mark.slow
 def test_the_quickstarts_cells_have_the_same_identity_by_both_roads() -> None:
-    from scaling.compose.sweep_file import cells_of
+    from scaling.study.command import cells_of
 
     hydra = {cell.config_hash for cell in cells_of(["sweeps=quickstart"])}
     for file in FILES:

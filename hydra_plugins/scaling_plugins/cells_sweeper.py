@@ -52,12 +52,12 @@ class CellsSweeper(Sweeper):
         from scaling.compose.composer import Composer
         from scaling.compose.sweep_file import job_words
         from scaling.study.run_study import finish, run_study
-        from scaling.sweep.runners import HydraRunner, PoolRunner
+        from scaling.sweep.runners import HydraRunner, local_runner
 
         words = job_words(self.loader, self.cells, self.params, arguments)
         composer = Composer(self.loader, self.config)
         if self.config.hydra.runtime.choices["hydra/launcher"] == "pool":
-            with PoolRunner() as runner:
+            with local_runner() as runner:
                 status = finish(*run_study(composer, words, runner))
         else:
             status = finish(*run_study(composer, words, HydraRunner(self.launcher, self.config)))

@@ -28,9 +28,9 @@ class PoolLauncher(Launcher):
 
         from scaling.compose.composer import Composer
         from scaling.study.run_study import finish, run_study
-        from scaling.sweep.runners import PoolRunner
+        from scaling.sweep.runners import local_runner
 
-        with PoolRunner() as runner:
+        with local_runner() as runner:
             status = finish(*run_study(Composer(self.loader, self.config), job_overrides, runner))
         if status:
             sys.exit(status)

@@ -13,9 +13,11 @@ from omegaconf.errors import OmegaConfBaseException
 from scaling.compose.paths import STUDY
 from scaling.compose.start_weights import InitError, check_start
 from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, WandbConfig
-from scaling.config.model_config import ModelConfig, ModelError, check_model
+from scaling.config.model_config import ModelConfig, ModelError
 from scaling.data.check import check_data
 from scaling.data.errors import DataError
+from scaling.models.check import check_model
+from scaling.records.files import first_line
 from scaling.tracking import TRACKERS
 
 _T = TypeVar("_T")
@@ -44,8 +46,8 @@ def _read(kind: type[_T], node: Any, where: str) -> _T:
         filled = OmegaConf.to_object(OmegaConf.merge(schema, values))
     except OmegaConfBaseException as error:
         key = error.full_key or ""
-        first_line = str(error).splitlines()[0]
-        raise ConfigError(f"{where}.{key}: {first_line}" if key else f"{where}: {first_line}") from error
+        text = first_line(error)
+        raise ConfigError(f"{where}.{key}: {text}" if key else f"{where}: {text}") from error
     assert isinstance(filled, kind)
     _filled[same] = filled
     return filled

@@ -24,9 +24,10 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from scaling.compose.paths import CONF
 from scaling.config import CellConfig, ConfigError
+from scaling.records.files import one_line, write_whole
 
 
-def tidy(value: float) -> float:
+def round_setting(value: float) -> float:
     """Three significant digits: what a person would write, and the same cell by any road."""
     return float(f"{value:.3g}")
 
@@ -58,7 +59,7 @@ class Entry:
     def value_at(self, train_size: float) -> float:
         size = min(max(train_size, self.smallest), self.largest)
         value = self.value * (size / self.at) ** self.exponent
-        return tidy(min(max(value, self.lowest), self.highest))
+        return round_setting(min(max(value, self.lowest), self.highest))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,7 @@ def _read(path: Path, changed: int) -> Recipe:
         whole: Any = OmegaConf.to_container(OmegaConf.load(path))
         return Recipe(key=str(whole["key"]), entries=tuple(_entry(values) for values in whole["entries"]))
     except (OmegaConfBaseException, YAMLError, KeyError, TypeError, ValueError, OSError) as error:
-        raise ConfigError(f"recipe={path}: not a recipe ({' '.join(str(error).split())})") from error
+        raise ConfigError(f"recipe={path}: not a recipe ({one_line(error)})") from error
 
 
 def read_recipe(name: str) -> Recipe:
@@ -142,9 +143,5 @@ def write_recipe(recipe: Recipe, path: Path, *, headline: str) -> Path:
 
     whole = {"key": recipe.key, "entries": [plain(entry) for entry in recipe.entries]}
     comments = "".join(f"# {line}\n" for line in headline.splitlines())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = OmegaConf.to_yaml(OmegaConf.create(whole))
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(comments + text, encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, (comments + OmegaConf.to_yaml(OmegaConf.create(whole))).encode("utf-8"))
     return path

@@ -14,10 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scaling.config.model_config import ModelConfig
+from scaling.records.cell_folder import BEST_FILE, WEIGHTS_FILE
 from scaling.records.record import FILE_NAME, Record, RecordError, read_record
 
-WEIGHTS_FILE = "weights.pt"  # of keep=last
-BEST_FILE = "best.pt"  # of keep=best: lowest validation error
 SWEEP = "finetune"  # where fine-tuned runs go unless told: beside the sweep that they come from, not into its curves
 
 

@@ -1,4 +1,4 @@
-"""A sweep file and the command line in, the words of every cell out; also all cells that a command means."""
+"""A sweep file and the command line in, the words of every cell out."""
 
 from __future__ import annotations
 
@@ -6,20 +6,11 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from hydra.types import RunMode
-from omegaconf import OmegaConf
 
-from scaling.compose.composer import Composer
 from scaling.compose.grids import Grid, GridError, Values, expand, narrow, read_block
-from scaling.compose.paths import CONF
-from scaling.compose.start_weights import inherit
-from scaling.config import CellConfig
-from scaling.study.run_study import plan
 
 
 def _literal(value: Any) -> str:
@@ -87,31 +78,3 @@ def job_words(loader: Any, cells: Any, params: Any, arguments: Sequence[str]) ->
     if not jobs:
         raise HydraException(f"no cell of the sweep has all of: {shlex.join(arguments)}")
     return jobs
-
-
-def read_command(arguments: Sequence[str]) -> tuple[Composer, list[list[str]]]:
-    """What composes the cells of `python -m scaling.train ARGUMENTS`, and every cell's words.
-
-    Raises:
-        HydraException, OmegaConfBaseException: the command would be refused.
-    """
-    inherited = inherit(arguments)
-    words = [word for word in inherited if word not in ("-m", "--multirun")]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        loader = GlobalHydra.instance().config_loader()
-        config: Any = loader.load_configuration("config", words, run_mode=RunMode.MULTIRUN, from_shell=False)
-    task = list(config.hydra.overrides.task)
-    if len(words) == len(inherited) and config.hydra.mode != RunMode.MULTIRUN:
-        return Composer(loader, config), [task]
-    sweeper = OmegaConf.to_container(config.hydra.sweeper)
-    assert isinstance(sweeper, dict)
-    return Composer(loader, config), job_words(loader, sweeper["cells"], sweeper["params"], task)
-
-
-def cells_of(arguments: Sequence[str]) -> list[CellConfig]:
-    """All cells that `python -m scaling.train ARGUMENTS` would reach; nothing is run, and nothing on disk is changed.
-
-    Raises:
-        ConfigError, HydraException, OmegaConfBaseException: the command would be refused.
-    """
-    return [job.cell for job in plan(*read_command(arguments))]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.config.model_config import ARCHITECTURE, ModelConfig
-from scaling.data.sources.strokes import StrokesConfig
+from scaling.config.strokes_config import StrokesConfig
 
 
 class ConfigError(ValueError):

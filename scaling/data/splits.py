@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from scaling.config.strokes_config import StrokesConfig
 from scaling.data.batches.resident import ResidentImages
 from scaling.data.batches.stream import StreamedImages, read_rows
 from scaling.data.errors import DataError
@@ -68,7 +69,7 @@ def mean_and_std(sums: np.ndarray, *, pixels: int) -> tuple[np.ndarray, np.ndarr
 # The keys below leave out train_size, locality and the model: what one run loaded serves the next ones.
 @functools.lru_cache(maxsize=6)
 def _stroke_pool(
-    config: strokes.StrokesConfig, image_size: int, stream: int, count: int, device: torch.device
+    config: StrokesConfig, image_size: int, stream: int, count: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
     """Images and labels of a stream on the device, and the sums of each image."""
     images, labels = strokes.draw(config, image_size=image_size, stream=stream, count=count)

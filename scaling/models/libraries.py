@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from scaling.config.model_config import ModelError
+from scaling.records.files import one_line
 
 SMALL = "_small"  # after a torchvision ResNet's name: a 3x3 stem without pooling, which is another model
 
@@ -80,7 +81,7 @@ def named_model(source: str, name: str, *, image_size: int, channels: int, num_c
     except ModelError:
         raise
     except Exception as error:  # the libraries raise assertions, ValueErrors and RuntimeErrors of their own
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         text = f"{source}'s {name} cannot be built for {channels}x{image_size}x{image_size} images"
         raise ModelError(f"{text} ({reason[:160]})") from error
 
@@ -96,7 +97,7 @@ def check_named(source: str, name: str, *, image_size: int, channels: int, num_c
         try:
             logits = model(torch.zeros(2, channels, image_size, image_size))
         except Exception as error:  # a map that shrinks to nothing, a size that is not taken: each raises its own
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = one_line(error)
             raise ModelError(
                 f"{source}'s {name} does not take {image_size}x{image_size} images ({reason[:160]})"
             ) from error

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from scaling.models.weights import State, WeightsError, fit_weights
+from scaling.records.files import first_line
 
 
 def _unknown(name: str, library: str, known: list[str]) -> WeightsError:
@@ -86,6 +87,5 @@ def named_weights(name: str) -> State:
     except WeightsError:
         raise
     except Exception as error:  # each library has errors of its own for a missing network
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{name}: cannot be had ({reason[:160]})") from error
+        raise WeightsError(f"{name}: cannot be loaded ({first_line(error)[:160]})") from error
     raise WeightsError(f"{name}: neither a file nor timm:NAME or torchvision:NAME")

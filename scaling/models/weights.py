@@ -5,9 +5,7 @@ Nothing in a checkpoint is ever run: PyTorch files are read by weights only, .np
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from torch import nn
 
 from scaling.models.positions import resize_pos_embed
 from scaling.models.vit import ViT
+from scaling.records.files import first_line, some, write_whole
 
 State = dict[str, torch.Tensor]
 
@@ -28,17 +27,8 @@ class WeightsError(ValueError):
 
 def save_weights(state: Mapping[str, torch.Tensor], path: Path) -> None:
     """Writes a model's weights, and nothing but them, in one step: a reader sees no file or the whole file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".weights-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save({key: value.cpu() for key, value in state.items()}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    weights = {key: value.cpu() for key, value in state.items()}
+    write_whole(path, lambda file: torch.save(weights, file))
 
 
 def read_weights(path: Path) -> State:
@@ -59,8 +49,7 @@ def read_weights(path: Path) -> State:
     except ImportError as error:
         raise WeightsError(f"{path}: reading it needs safetensors (pip install safetensors)") from error
     except Exception as error:  # zip, pickle and numpy errors of many kinds, all of them: not weights
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{path}: no weights that can be read ({reason[:160]})") from error
+        raise WeightsError(f"{path}: no weights that can be read ({first_line(error)[:160]})") from error
     for wrapper in ("state_dict", "model", "model_state_dict"):
         if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
             state = state[wrapper]
@@ -144,10 +133,6 @@ def _as_vit(state: State) -> State:
     return state
 
 
-def _some(keys: list[str]) -> str:
-    return ", ".join(keys[:6]) + (f" and {len(keys) - 6} more" if len(keys) > 6 else "")
-
-
 def fit_weights(model: nn.Module, state: State, *, mode: str = "bicubic") -> tuple[State, list[str]]:
     """Weights under the names and in the shapes of `model`, and the keys of its head that they do not fill.
 
@@ -187,7 +172,7 @@ def fit_weights(model: nn.Module, state: State, *, mode: str = "bicubic") -> tup
         if k in state and state[k].shape != own[k].shape
     ]
     parts = (("missing", missing), ("unknown", unknown), ("of another shape", shapes))
-    wrong = "; ".join(f"{what}: {_some(keys)}" for what, keys in parts if keys)
+    wrong = "; ".join(f"{what}: {some(keys, at_most=6)}" for what, keys in parts if keys)
     if wrong:
         raise WeightsError(f"the weights do not fit this model: {wrong}")
     return state, fresh

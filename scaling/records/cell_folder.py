@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from pathlib import Path
 
-from scaling.compose.start_weights import BEST_FILE, WEIGHTS_FILE
 from scaling.config import CellConfig, ConfigError
+from scaling.records.files import TEMPORARY, set_aside
 from scaling.records.lock import LOCK_FILE, Busy, cell_lock
-from scaling.records.record import FILE_NAME, TEMPORARY, NewerRecordError, Record, RecordError, read_record, set_aside
+from scaling.records.record import FILE_NAME, NewerRecordError, Record, RecordError, read_record
 
+WEIGHTS_FILE = "weights.pt"  # of keep=last
+BEST_FILE = "best.pt"  # of keep=best: lowest validation error
 CHECKPOINTS = "checkpoint-*.pt"
+
+Stamp = tuple[int, int] | None
+
+
+def record_stamp(folder: Path) -> Stamp:
+    """Changes whenever a record is written, whatever the clock says: (inode, modification time); None without one."""
+    try:
+        found = (folder / FILE_NAME).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def recorded(cell: CellConfig) -> Record | None:
@@ -78,7 +92,7 @@ def lacks_weights(cell: CellConfig, status: str | None) -> bool:
     return status == "finished" and wanted is not None and not (cell.folder / wanted).exists()
 
 
-def tidy(cell: CellConfig) -> None:
+def remove_leftovers(cell: CellConfig) -> None:
     """Removes what a process that was killed right after its record left: its lock, checkpoints, temporary files."""
     leftovers = [path for pattern in (TEMPORARY, CHECKPOINTS, LOCK_FILE) for path in cell.folder.glob(pattern)]
     if leftovers:

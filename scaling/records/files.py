@@ -1,12 +1,21 @@
-"""Where decoded images and remembered hashes lie, and how a file gets there whole or not at all."""
+"""Files written whole, the cache's folder, the machine's cores, and the few ways in which errors, names and durations
+are put into one line. Free of torch; both halves of the project use it.
+"""
 
 from __future__ import annotations
 
+import functools
+import itertools
 import os
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO
 
 VARIABLE = "SCALING_CACHE"
+TEMPORARY = ".*.tmp"  # files being written; those of a process that was killed are removed by the next one
+
+Content = bytes | memoryview | Callable[[IO[bytes]], object]
 
 
 def cache_folder(setting: str | None) -> Path:
@@ -17,17 +26,89 @@ def cache_folder(setting: str | None) -> Path:
     return Path(chosen).expanduser().absolute() if chosen else platformdirs.user_cache_path("vit-scaling")
 
 
-def write_atomically(path: Path, content: bytes) -> bool:
-    """Whether it could be written; a cache that cannot be written only costs time."""
-    temporary = None
+def write_whole(path: Path, content: Content) -> None:
+    """Writes a file in one step, to the disk, and makes its folder; a process killed here leaves a TEMPORARY file.
+
+    Args:
+        path: a reader sees there what was there before, or the whole new file.
+        content: bytes, or a function that writes them to an open file (for what is too large to hold twice).
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            if callable(content):
+                content(file)
+            else:
+                file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def try_write_whole(path: Path, content: Content) -> bool:
+    """Does what `write_whole` does and says whether it worked: a cache that cannot be written only costs time."""
+    try:
+        write_whole(path, content)
     except OSError:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         return False
     return True
+
+
+@functools.cache
+def _umask() -> int:
+    """What files of this process are not allowed; mkstemp ignores it, and results are often read by others."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def set_aside(path: Path) -> Path:
+    """Renames a damaged file, so that nothing reads it again and nothing of it is lost; returns the new path."""
+    for number in itertools.count(1):
+        aside = path.with_name(f"{path.name}.damaged-{number}")
+        if not aside.exists():
+            path.rename(aside)
+            return aside
+    raise AssertionError("unreachable")
+
+
+def cores() -> int:
+    """Counts the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def one_line(error: BaseException) -> str:
+    """Puts an error's whole text into one line; the name of its type where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def first_line(error: object) -> str:
+    """Returns the first line of an error's text; the name of its type where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def last_line(text: str | None, *, otherwise: str = "no message") -> str:
+    """Returns the last line of a text, such as a traceback; `otherwise` where there is none."""
+    lines = (text or "").strip().splitlines()
+    return lines[-1] if lines else otherwise
+
+
+def some(names: Sequence[str], *, at_most: int = 3) -> str:
+    """Lists the first few names, and how many there are beyond."""
+    shown = ", ".join(names[:at_most])
+    return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
+
+
+def duration(seconds: float) -> str:
+    """Writes a duration as people say it: 80 s, 12 min, 3.5 h, 2.0 days."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"

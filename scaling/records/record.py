@@ -7,19 +7,16 @@ pandas, so that the analysis can import it.
 from __future__ import annotations
 
 import dataclasses
-import functools
-import itertools
 import json
 import math
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from scaling.records.files import write_whole
+
 SCHEMA = 1
 FILE_NAME = "record.json"
-TEMPORARY = ".*.tmp"  # files being written; those of a process that was killed are removed by the next one
 Status = Literal["finished", "failed", "diverged"]
 
 # Empty (None) if and only if the status is not "finished".
@@ -142,37 +139,3 @@ def write_record(record: Record, folder: Path) -> Path:
     text = json.dumps(record.to_dict(), indent=1, allow_nan=False, ensure_ascii=False)
     write_whole(folder / FILE_NAME, text.encode("utf-8"))
     return folder / FILE_NAME
-
-
-def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Writes a file in one step, to the disk, and makes its folder; a process killed here leaves a TEMPORARY file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-@functools.cache
-def _umask() -> int:
-    """What files of this process are not allowed; mkstemp ignores it, and results are often read by others."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def set_aside(path: Path) -> Path:
-    """Renames a file that cannot be believed, so that nothing reads it again and nothing of it is lost."""
-    for number in itertools.count(1):
-        aside = path.with_name(f"{path.name}.damaged-{number}")
-        if not aside.exists():
-            path.rename(aside)
-            return aside
-    raise AssertionError("unreachable")

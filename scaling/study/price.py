@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.config import CellConfig
-from scaling.records.files import cache_folder, write_atomically
+from scaling.records.files import cache_folder, duration, try_write_whole
 from scaling.records.record import Record, RecordError, find_records, read_record
 from scaling.sweep.rates import Rates
 
@@ -134,7 +134,7 @@ def find_rates(cells: Sequence[CellConfig]) -> tuple[Rates, dict[str, int]]:
         new = [(cell, rate) for cell, rate in zip(unknown, _measure(unknown), strict=True) if rate]
         measured |= {kind_of(cell): rate for cell, rate in new}
         kept = _read_cache() | {_cache_key(cell): rate for cell, rate in new}
-        write_atomically(cache_file(), json.dumps(kept, indent=1).encode())
+        try_write_whole(cache_file(), json.dumps(kept, indent=1).encode())
     for kind, rate in measured.items():
         rates.add(kinds[kind].model_label, kinds[kind].data.image_size, round(100 * rate), 100.0)
     guessed = len(missing) - len(measured)
@@ -171,15 +171,6 @@ def price(cells: Sequence[CellConfig], *, workers: int | None = None, own_gpus: 
     total = sum(known) * cells[0].threads if device == "cpu" else sum(known) if own_gpus else max(busy)
     whole = len(known) == len(cells)
     return Cost(len(cells), max(busy) if whole else None, total / 3600, count, device, sources)
-
-
-def duration(seconds: float) -> str:
-    """A duration as people say it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
 
 
 def sentence(cost: Cost) -> str:

@@ -14,8 +14,9 @@ from scaling.study.double_budget import budget_jobs
 from scaling.study.price import price, sentence
 from scaling.study.tune import tune
 from scaling.study.tuner import Question, TrialFailed, Tuner, question_of
-from scaling.sweep.run_cells import Outcome, cells_due, make_ready, started_by_torchrun
+from scaling.sweep.run_cells import Outcome, cells_due, make_ready
 from scaling.sweep.runners import Runner
+from scaling.sweep.torchrun import started_by_torchrun
 from scaling.tracking import closing_lines
 
 

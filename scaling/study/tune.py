@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scaling.compose.paths import CONF
-from scaling.compose.recipe import Entry, Recipe, tidy, write_recipe
+from scaling.compose.recipe import Entry, Recipe, round_setting, write_recipe
 from scaling.config import ConfigError
 from scaling.study.optimum import Optimum, Rule, find_optimum, fit_rule, mean_errors
 from scaling.study.tuner import Asked, Question, Search, Tuner, question_of, setting
@@ -32,7 +32,7 @@ class Found:
 
 def _check_held(tuner: Tuner, found: Found, held: Search) -> Found:
     """Says whether the rule holds at a size that it was not fitted to, and fits it again with that size."""
-    predicted = tidy(found.rule.value_at(held.size))
+    predicted = round_setting(found.rule.value_at(held.size))
     means = mean_errors(held.trials)
     optimum = find_optimum(held.trials, val_examples=held.val_examples, step=tuner.tuning.factor)
     best = optimum.best_tried
@@ -64,9 +64,9 @@ def _find(tuner: Tuner) -> list[Found]:
         held = tuner.searches([size])
         asked: Asked = []
         for search, one in zip(held, found, strict=True):
-            value = tidy(one.rule.value_at(size))
+            value = round_setting(one.rule.value_at(size))
             factor = tuner.tuning.factor
-            asked += [(search, tidy(v), tuner.seeds[0]) for v in (value / factor, value, value * factor)]
+            asked += [(search, round_setting(v), tuner.seeds[0]) for v in (value / factor, value, value * factor)]
         tuner.run(asked)
         tuner.grow(held)
         tuner.even_out(held)
@@ -79,11 +79,11 @@ def _entry(found: Found) -> Entry:
     sizes, tried = [s.size for s in found.searches], [t.value for s in found.searches for t in s.trials]
     return Entry(
         model=model, data=data, locality=locality, image_size=image_size,
-        value=tidy(found.rule.value), at=tidy(found.rule.at), exponent=round(found.rule.exponent, 3),
+        value=round_setting(found.rule.value), at=round_setting(found.rule.at), exponent=round(found.rule.exponent, 3),
         # Beyond a factor of four from the sizes that were looked at, the rule is not believed.
         smallest=min(sizes) / 4, largest=max(sizes) * 4, lowest=min(tried), highest=max(tried),
         trials=sum(len(s.errors) for s in found.searches),
-        optima=tuple((n, tidy(o.value)) for n, o in sorted(found.optima.items())), notes=found.notes,
+        optima=tuple((n, round_setting(o.value)) for n, o in sorted(found.optima.items())), notes=found.notes,
     )  # fmt: skip
 
 

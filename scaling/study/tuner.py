@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from scaling.compose.composer import Composer, Job, key_of
-from scaling.compose.recipe import tidy
+from scaling.compose.recipe import round_setting
 from scaling.compose.study_config import StudyConfig, TuningConfig
 from scaling.config import CellConfig, ConfigError
+from scaling.records.files import last_line
 from scaling.records.record import FILE_NAME, read_record
 from scaling.study.optimum import Optimum, Trial, best_value, find_optimum, mean_errors
 
@@ -72,7 +73,7 @@ class Search:
     def grid(self) -> list[float]:
         start, half = setting(self.template.cell, self.key), self.tuning.values // 2
         places = range(-half, self.tuning.values - half)
-        return [tidy(start * self.tuning.factor**place) for place in places]
+        return [round_setting(start * self.tuning.factor**place) for place in places]
 
     def beyond(self) -> list[float]:
         """The next value outside the grid, where its best one is at an edge."""
@@ -80,7 +81,7 @@ class Search:
         if not at_edge:
             return []
         down = best == min(trial.value for trial in self.trials)
-        new = tidy(best / self.tuning.factor if down else best * self.tuning.factor)
+        new = round_setting(best / self.tuning.factor if down else best * self.tuning.factor)
         grown = len({trial.value for trial in self.trials}) - self.tuning.values
         return [new] if new not in self.closed and grown < self.tuning.growth else []
 
@@ -88,7 +89,7 @@ class Search:
         best, _ = best_value(self.trials)
         root = math.sqrt(self.tuning.factor)
         tried = [trial.value for trial in self.trials]
-        near = [tidy(best / root), tidy(best * root)]
+        near = [round_setting(best / root), round_setting(best * root)]
         return [value for value in near if min(tried) < value < max(tried) and value not in tried]
 
     def again(self, seeds: Sequence[int], count: int) -> list[tuple[float, int]]:
@@ -188,7 +189,7 @@ class Tuner:
             if record is None:
                 raise TrialFailed(f"{job.cell.cell_name}: no result, so nothing was chosen; the same command goes on")
             if record.status == "failed":
-                why = (record.error_text or "no message").strip().splitlines()[-1]
+                why = last_line(record.error_text)
                 raise TrialFailed(f"{job.cell.cell_name} failed ({why}): nothing was chosen; retry=failed goes on")
             error = 1.0 if record.status == "diverged" else record.val_error
             assert error is not None

@@ -6,18 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 from scaling.config import CellConfig, ConfigError
-from scaling.records.cell_folder import recorded
+from scaling.records.cell_folder import Stamp, record_stamp, recorded
+from scaling.records.files import last_line
 from scaling.records.lock import is_held
 from scaling.records.record import RecordError
 from scaling.sweep.pool import Pool
 from scaling.sweep.progress import Progress
-from scaling.sweep.worker import Stamp, record_stamp
 
 _MAX_STOPS = 3  # of one cell whose workers are told to stop though the sweep is not
-
-
-def _last_line(text: str | None) -> str:
-    return (text or "").strip().splitlines()[-1] if (text or "").strip() else "no message"
 
 
 class Reach:
@@ -61,7 +57,7 @@ class Reach:
         if not here:
             status, text = self._other_result(cell)
         if status != "finished":
-            self.failures[name] = f"{'failed' if status == 'unrecorded' else status}: {_last_line(text)}"
+            self.failures[name] = f"{'failed' if status == 'unrecorded' else status}: {last_line(text)}"
         else:
             self.reached.append(cell)
         self.progress.done(cell, seconds=seconds if here else None, problem=self.failures.get(name))

@@ -21,9 +21,10 @@ from typing import Any
 
 from scaling.config import CellConfig
 from scaling.records.cell_fields import unfinished_record
+from scaling.records.cell_folder import Stamp, record_stamp
 from scaling.records.lock import Busy, cell_lock
 from scaling.records.record import write_record
-from scaling.sweep.worker import Stamp, record_stamp, serve
+from scaling.sweep.worker import serve
 
 GRACE_SECONDS = 5.0  # for a worker to write a checkpoint after SIGTERM
 _LEAVE_SECONDS = 20.0  # for an idle worker to end what its libraries began

@@ -7,7 +7,6 @@ only the workers load it, and only if there is something to run.
 from __future__ import annotations
 
 import functools
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,12 @@ from pathlib import Path
 from scaling.config import CellConfig, ConfigError
 from scaling.data.errors import DataError
 from scaling.data.prepare import prepare
-from scaling.records.cell_folder import is_due, lacks_weights, recorded_status, tidy
+from scaling.records.cell_folder import is_due, lacks_weights, record_stamp, recorded_status, remove_leftovers
+from scaling.records.files import cores
 from scaling.records.lock import Busy, cell_lock
 from scaling.sweep.cell_queue import Reach
 from scaling.sweep.pool import Pool
 from scaling.sweep.progress import Progress
-from scaling.sweep.worker import record_stamp
 from scaling.tracking import TrackingError, add_to_agents_run, check_tracking
 
 
@@ -38,8 +37,7 @@ class Outcome:
 def worker_count(cells: Sequence[CellConfig]) -> int:
     """As many as the cores allow at the cells' threads, unless the config says how many."""
     asked = cells[0].workers
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(len(cells), asked or max(1, cores // max(cell.threads for cell in cells)))
+    return min(len(cells), asked or max(1, cores() // max(cell.threads for cell in cells)))
 
 
 @functools.cache
@@ -94,22 +92,6 @@ def cells_due(cells: Iterable[CellConfig]) -> list[CellConfig]:
     return [cell for cell, status in statuses if is_due(status, cell.retry) or lacks_weights(cell, status)]
 
 
-def started_by_torchrun() -> bool:
-    """Whether this is one of several processes that torchrun started for one run."""
-    return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
-def _run_together(cells: Sequence[CellConfig]) -> Outcome:
-    """The one cell that torchrun's processes are for."""
-    if len(cells) > 1:
-        raise ConfigError(f"torchrun trains one cell, not {len(cells)}: a sweep needs no torchrun, it runs them beside")
-    from scaling.training.processes import run_together  # torch
-
-    status, before = run_together(cells[0])
-    finished = status == "finished"
-    return Outcome(int(finished), int(finished and before), {} if finished else {cells[0].cell_name: status})
-
-
 def run_cells(cells: Iterable[CellConfig], *, pool: Pool | None = None, quiet: bool = False) -> Outcome:
     """Runs those cells that are not finished yet; the same cell by two roads is one cell.
 
@@ -125,8 +107,6 @@ def run_cells(cells: Iterable[CellConfig], *, pool: Pool | None = None, quiet: b
     unique = list({(cell.folder, cell.config_hash): cell for cell in cells}.values())
     if not unique:
         raise ConfigError("the sweep has no cells")
-    if started_by_torchrun():
-        return _run_together(unique)
     stamps = {cell.cell_name: record_stamp(cell.folder) for cell in unique}  # before the records are read
     statuses = {cell.cell_name: recorded_status(cell) for cell in unique}
     stamps |= {name: None for name, status in statuses.items() if status is None}
@@ -143,7 +123,7 @@ def run_cells(cells: Iterable[CellConfig], *, pool: Pool | None = None, quiet: b
     }
     for cell in rest:
         if statuses[cell.cell_name] == "finished":
-            tidy(cell)
+            remove_leftovers(cell)
             add_to_agents_run(cell)
     skipped, left = len(rest) - len(failures), 0
     if due:

@@ -21,12 +21,14 @@ from omegaconf import OmegaConf
 
 from scaling.compose.composer import Job
 from scaling.config import CellConfig, ConfigError
-from scaling.records.cell_folder import recorded_status
+from scaling.records.cell_folder import record_stamp, recorded_status
+from scaling.records.files import cores, first_line, last_line
 from scaling.records.record import FILE_NAME, RecordError, read_record
 from scaling.sweep.pool import Pool
 from scaling.sweep.progress import Progress
 from scaling.sweep.run_cells import Outcome, cells_due, make_ready, print_failures, run_cells, worker_count
-from scaling.sweep.worker import FIRST_PROCESS, record_stamp
+from scaling.sweep.torchrun import TorchrunRunner, started_by_torchrun
+from scaling.sweep.worker import FIRST_PROCESS
 
 
 class Runner(Protocol):
@@ -67,6 +69,11 @@ class PoolRunner:
         return run_cells(cells, pool=self._pool)
 
 
+def local_runner() -> PoolRunner | TorchrunRunner:
+    """The runner of this machine: the processes that torchrun started, or else workers of our own."""
+    return TorchrunRunner() if started_by_torchrun() else PoolRunner()
+
+
 class _Watch:
     """One progress line for cells that other processes run, from their records."""
 
@@ -105,14 +112,8 @@ class _Watch:
             self._progress.done(cell, seconds=record.train_seconds, problem=problem)
 
 
-def _first_line(error: object) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
 def _problem(status: str, text: str | None) -> str:
-    lines = (text or "").strip().splitlines()
-    return f"{status}: {lines[-1] if lines else 'no message'}"
+    return f"{status}: {last_line(text)}"
 
 
 @contextlib.contextmanager
@@ -150,7 +151,7 @@ class HydraRunner:
             return 1
         if self._choice == "joblib":
             count = int(settings.get("n_jobs") or 1)
-            return min(len(cells), count if count > 0 else max(1, (os.cpu_count() or 1) + 1 + count))
+            return min(len(cells), count if count > 0 else max(1, cores() + 1 + count))
         if self.own_gpus:
             return min(len(cells), int(settings.array_parallelism))
         return worker_count(cells)
@@ -196,9 +197,9 @@ class HydraRunner:
             try:
                 ends = self._launcher.launch(words[first : first + size], initial_job_idx=first)
             except Exception as error:  # a job's process died outside its cell, or the launcher's own machinery failed
-                said |= {job.cell.cell_name: f"{self._choice}: {_first_line(error)}" for job in batch}
+                said |= {job.cell.cell_name: f"{self._choice}: {first_line(error)}" for job in batch}
                 continue
             for job, end in zip(batch, ends, strict=True):
                 if end.status == JobStatus.FAILED:  # its value would raise the error
-                    said[job.cell.cell_name] = _first_line(end._return_value)
+                    said[job.cell.cell_name] = first_line(end._return_value)
         return said

@@ -18,23 +18,13 @@ from multiprocessing.process import parent_process
 from pathlib import Path
 
 from scaling.config import CellConfig
+from scaling.records.cell_folder import Stamp, record_stamp
+from scaling.records.files import TEMPORARY
 from scaling.records.lock import Busy, cell_lock
-from scaling.records.record import FILE_NAME, TEMPORARY
 
 FIRST_PROCESS = "SCALING_PARENT"  # environment: HOST:PID of the command whose end is to end the workers, too
 _PR_SET_PDEATHSIG = 1
 _FATAL = ("CUDA error", "device-side assert", "an illegal memory access")  # after these a process's GPU state is broken
-
-Stamp = tuple[int, int] | None
-
-
-def record_stamp(folder: Path) -> Stamp:
-    """Changes whenever a record is written, whatever the clock says: (inode, modification time); None without one."""
-    try:
-        found = (folder / FILE_NAME).stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns
 
 
 def first_process() -> int | None:

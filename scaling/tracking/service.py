@@ -16,6 +16,8 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from scaling.records.files import last_line
+
 LEAST_FREE = 20 * 2**20  # bytes that must be free for a run to be logged at all
 BYTES_A_RUN = 100_000  # of an offline run's files: 52 kB were seen for 50 points
 GONE_FILE = Path("wandb") / "service-gone"  # below a sweep's folder: stay offline for the rest of that sweep
@@ -74,7 +76,7 @@ def ask_service() -> str | None:
     try:
         found = json.loads(done.stdout.strip().splitlines()[-1])["problem"]
     except (IndexError, ValueError, KeyError, TypeError):
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        last = last_line(done.stderr)
         return f"the W&B client does not start ({last})"
     return None if found is None else str(found)
 

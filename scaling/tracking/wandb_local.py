@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from scaling.records.files import cores, last_line
 from scaling.tracking.check import TrackingError
 from scaling.tracking.wandb_read import row_of
 
@@ -43,7 +44,7 @@ def _inspect(folder: Path) -> dict[str, Any]:
     except ValueError:
         found = {}
     if not found.get("run_id"):  # of a torn file the reader says nothing
-        last = (done.stderr.strip().splitlines() or ["nothing in it"])[-1]
+        last = last_line(done.stderr, otherwise="nothing in it")
         way_out = "name the folder of records beside it, or `wandb sync` it"
         raise TrackingError(f"{folder}: the W&B client cannot read it ({last}); {way_out}")
     return found
@@ -68,6 +69,6 @@ def read_folders(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
     folders = find_run_folders(folder)
     if not folders:
         raise TrackingError(f"{folder}: no W&B run folders (offline-run-* or run-*) in it")
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         runs = [_whole(found) for found in pool.map(_inspect, folders)]
     return [(path, row_of(run)) for path, run in zip(folders, runs, strict=True) if run["job_type"] != "analysis"]

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scaling.records.files import cache_folder, write_atomically
+from scaling.records.files import cache_folder, try_write_whole
 from scaling.tracking.check import TrackingError
 from scaling.tracking.service import ask_service, quiet_environment
 
@@ -109,7 +109,7 @@ def read_runs(path: str, filters: Mapping[str, Sequence[str]]) -> list[dict[str,
         missing = [run.id for run in ended if run.id not in found]
         for run in _fetch(api, path, missing):
             found[run["id"]] = run
-            write_atomically(place / f"{run['id']}.json", json.dumps(run).encode())
+            try_write_whole(place / f"{run['id']}.json", json.dumps(run).encode())
     except Exception as error:  # the client raises of many kinds, some of them its own service's
         raise TrackingError(f"wandb:{path}: {' '.join(str(error).split())}") from error
     running = sum(run.state in ("running", "pending") for run in listed)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scaling.records.files import first_line
 from scaling.tracking.run import RunFacts, WandbOptions
 from scaling.tracking.service import (
     GONE_FILE,
@@ -48,10 +49,6 @@ def note_gone(folder: Path, reason: str, undelivered: str | None = None) -> None
     if undelivered:
         with (folder / UNDELIVERED_FILE).open("a", encoding="utf-8") as file:
             file.write(f"{undelivered}\n")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 class WandbTracker:
@@ -122,7 +119,7 @@ class WandbTracker:
         try:
             return self._init("online")
         except (wandb.errors.Error, OSError) as error:
-            note_gone(self._facts.folder, _first_line(error))
+            note_gone(self._facts.folder, first_line(error))
             for empty in set(place.glob(f"run-*-{self._facts.id}*")) - before:
                 shutil.rmtree(empty, ignore_errors=True)
             return None

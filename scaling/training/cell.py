@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from scaling.compose.start_weights import BEST_FILE, WEIGHTS_FILE, weights_path
+from scaling.compose.start_weights import weights_path
 from scaling.config import CellConfig
 from scaling.data.batches.augment import make_augment
 from scaling.data.splits import Splits, load_splits
@@ -21,7 +21,9 @@ from scaling.models.devices import TABLE, device_label, find_device, keep_freed_
 from scaling.models.library_weights import named_weights
 from scaling.models.weights import load_weights, read_weights, save_weights
 from scaling.records.cell_fields import UNKNOWN, known_fields
-from scaling.records.record import Record, write_record, write_whole
+from scaling.records.cell_folder import BEST_FILE, WEIGHTS_FILE
+from scaling.records.files import write_whole
+from scaling.records.record import Record, write_record
 from scaling.tracking import Tracker, track
 from scaling.training.checkpoint import Checkpoints, clear_checkpoints, stop_request
 from scaling.training.processes import world

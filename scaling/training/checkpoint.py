@@ -20,9 +20,9 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from scaling.records.record import set_aside, write_whole
+from scaling.records.cell_folder import CHECKPOINTS
+from scaling.records.files import set_aside, write_whole
 
-PATTERN = "checkpoint-*.pt"
 _KEPT = 2
 
 State = dict[str, Any]  # tensors, numbers, strings, and lists and dicts of them: read back by weights only
@@ -91,7 +91,7 @@ class Collected(Protocol):
 
 def clear_checkpoints(folder: Path) -> None:
     """Removes the checkpoints of a run that has its result."""
-    for path in folder.glob(PATTERN):
+    for path in folder.glob(CHECKPOINTS):
         path.unlink(missing_ok=True)
 
 
@@ -112,7 +112,7 @@ class Checkpoints:
     def _found(self) -> list[Path]:
         """Newest first."""
         named = [(re.fullmatch(r"checkpoint-(\d+)-[0-9a-f]+\.pt", path.name), path) for path in
-                 self._folder.glob(PATTERN)]  # fmt: skip
+                 self._folder.glob(CHECKPOINTS)]  # fmt: skip
         return [path for _, path in sorted(((int(m[1]), path) for m, path in named if m), reverse=True)]
 
     def load(self) -> State | None:

@@ -1,6 +1,6 @@
 """Pickled cells in on stdin, their images a second on stdout: a few training steps of each model on made-up images.
 
-Run by `scaling.sweep.rates` in a process of its own, so that the command that prints the cost need not load torch.
+Run by `scaling.study.price` in a process of its own, so that the command that prints the cost need not load torch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from scaling.config import CellConfig
 from scaling.models.build import build_model
-from scaling.training.cell import find_device
+from scaling.models.devices import find_device
 from scaling.training.trainer import make_optimizer
 
 SECONDS = 0.5  # of measuring a model

@@ -1,15 +1,11 @@
-"""One run on several devices: `torchrun --nproc-per-node=K -m scaling.train ...` trains one cell in K processes.
+"""The processes of one run, and tensors over them: parts, sums, and batch norms that see the whole batch.
 
 Every process draws the same global batches and takes its part of each; gradients are averaged and batch norms see the
-whole batch, so that the run is the one of a single device up to rounding. The first process writes the record.
+whole batch, so that the run is the one of a single device up to rounding. Who starts them: `scaling.sweep.torchrun`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import os
-import signal
-import tempfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +13,6 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-
-from scaling.config import CellConfig, ConfigError
 
 
 @dataclass(frozen=True)
@@ -102,72 +96,3 @@ def world() -> World | None:
     if not (dist.is_available() and dist.is_initialized()):
         return None
     return World(dist.get_rank(), dist.get_world_size())
-
-
-def run_together(cell: CellConfig) -> tuple[str, bool]:
-    """Runs a cell in all processes that torchrun started: (its status, whether it was so before).
-
-    Raises:
-        ConfigError: the processes cannot share its batches, or its folder cannot be used.
-        KeyboardInterrupt: it was asked to stop, and has.
-    """
-    from scaling.models.devices import find_device
-    from scaling.training.checkpoint import Stopped, stop_request
-
-    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    batch = cell.optim.batch_size
-    if batch % size:
-        raise ConfigError(f"optim.batch_size={batch} is not a multiple of {size}, the number of processes")
-    if find_device(cell.device).type == "cuda":
-        cell = dataclasses.replace(cell, device=f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
-        torch.cuda.set_device(cell.device)
-    if rank == 0:
-        stop_request.install()
-    else:
-        signal.signal(
-            signal.SIGTERM, signal.SIG_IGN
-        )  # the first process ends the run between two steps, with a checkpoint
-    dist.init_process_group("nccl" if cell.device.startswith("cuda") else "gloo")
-    try:
-        if rank == 0:
-            return _run_first(cell, World(rank, size))
-        return _run_beside(cell, World(rank, size)), False
-    except Stopped as error:
-        raise KeyboardInterrupt from error
-    finally:
-        dist.destroy_process_group()
-
-
-def _run_first(cell: CellConfig, processes: World) -> tuple[str, bool]:
-    """Decides whether the cell is due, tells the others, and runs it: the one process that leaves anything on disk."""
-    from scaling.records.cell_folder import is_due, lacks_weights, recorded_status
-    from scaling.records.lock import Busy, cell_lock
-    from scaling.sweep.run_cells import make_ready
-    from scaling.training.cell import run_cell
-
-    due = False
-    try:
-        with cell_lock(cell.folder):
-            before = recorded_status(cell)
-            if not (is_due(before, cell.retry) or lacks_weights(cell, before)):
-                return str(before), True
-            make_ready([cell])
-            due = processes.from_first(True)
-            return run_cell(cell).status, False
-    except Busy as error:
-        raise ConfigError(f"{cell.folder}: another process is at this run") from error
-    finally:
-        if not due:
-            processes.from_first(False)
-
-
-def _run_beside(cell: CellConfig, processes: World) -> str:
-    """Computes its part of the run, if the first process says that there is one; what it writes is thrown away."""
-    from scaling.training.cell import run_cell
-
-    if not processes.from_first(None):
-        return "finished"
-    with tempfile.TemporaryDirectory(prefix="scaling-") as elsewhere:
-        wandb = dataclasses.replace(cell.wandb, mode="disabled")
-        alone = dataclasses.replace(cell, out=elsewhere, wandb=wandb, trackers=(), checkpoint_seconds=None)
-        return run_cell(alone).status

@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from scaling.data.errors import DataError
 from scaling.data.pixels.cache import Damaged, Decoded
-from scaling.data.pixels.decode_all import cores, decode_rows
+from scaling.data.pixels.decode_all import decode_rows
+from scaling.records.files import cores
 
 _AHEAD = 4  # batches that each worker prepares before they are asked for
 

@@ -19,6 +19,7 @@ import numpy as np
 from scaling.data.errors import DataError, UnreadableImage
 from scaling.data.pixels.decode import decode, decode_array
 from scaling.data.sources.catalogue import Catalogue
+from scaling.records.files import cores
 
 _CHUNK = 256  # images
 _MANY = 2000  # images from which on it pays to start processes, and to say what takes so long
@@ -85,11 +86,6 @@ def _write(file: Path, first: int, pixels: np.ndarray) -> None:
     with file.open("r+b") as handle:
         handle.seek(first * pixels[0].size)
         handle.write(pixels.tobytes())
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def decode_all(

@@ -16,10 +16,10 @@ from scaling.data.errors import DataError
 from scaling.data.pixels.cache import Damaged, Decoded, Loader, discard, open_decoded
 from scaling.data.pixels.decode_all import Square
 from scaling.data.sources import published
-from scaling.data.sources.catalogue import Catalogue, some
+from scaling.data.sources.catalogue import Catalogue
 from scaling.data.sources.fingerprint import content_hashes
 from scaling.data.sources.folder import read_layout
-from scaling.records.files import cache_folder
+from scaling.records.files import cache_folder, some
 
 if TYPE_CHECKING:
     from scaling.config import DataConfig

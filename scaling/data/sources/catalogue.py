@@ -33,9 +33,3 @@ class Catalogue:
 def portable(name: str) -> str:
     """A file's name in one spelling: macOS stores accents as letters of their own, others do not."""
     return unicodedata.normalize("NFC", name)
-
-
-def some(names: list[str], *, at_most: int = 3) -> str:
-    """The first few of a list, and how many there are beyond."""
-    shown = ", ".join(names[:at_most])
-    return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from scaling.records.files import write_atomically
+from scaling.records.files import try_write_whole
 
 _GRAIN = 2_000_000_000  # ns; file systems keep times no coarser than 2 s (FAT)
 _SIZE = hashlib.sha256().digest_size
@@ -57,5 +57,5 @@ def content_hashes(paths: Sequence[str], *, cache: Path) -> list[bytes]:
     hashes = [_content_hash(path) for path in paths]
     if latest < start - _GRAIN:
         body = b"".join(hashes)
-        write_atomically(memory, body + hashlib.sha256(body).digest())
+        try_write_whole(memory, body + hashlib.sha256(body).digest())
     return hashes

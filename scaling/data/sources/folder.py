@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from scaling.data.errors import DataError
-from scaling.data.sources.catalogue import SPLITS, Catalogue, portable, some
+from scaling.data.sources.catalogue import SPLITS, Catalogue, portable
 from scaling.data.sources.fingerprint import content_hashes
+from scaling.records.files import some
 
 # torchvision's IMG_EXTENSIONS, and more of what Pillow reads.
 SUFFIXES: tuple[str, ...] = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaling.data.errors import DataError
-from scaling.data.sources.catalogue import Catalogue, some
+from scaling.data.sources.catalogue import Catalogue
 from scaling.data.subsets.nested_order import carve, carved, nested_order
+from scaling.records.files import some
 
 
 @dataclass(frozen=True)

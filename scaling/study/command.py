@@ -1,0 +1,46 @@
+"""All cells that a command line means, without running any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from scaling.compose.composer import Composer
+from scaling.compose.paths import CONF
+from scaling.compose.start_weights import inherit
+from scaling.compose.sweep_file import job_words
+from scaling.config import CellConfig
+from scaling.study.run_study import plan
+
+
+def read_command(arguments: Sequence[str]) -> tuple[Composer, list[list[str]]]:
+    """What composes the cells of `python -m scaling.train ARGUMENTS`, and every cell's words.
+
+    Raises:
+        HydraException, OmegaConfBaseException: the command would be refused.
+    """
+    inherited = inherit(arguments)
+    words = [word for word in inherited if word not in ("-m", "--multirun")]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        config: Any = loader.load_configuration("config", words, run_mode=RunMode.MULTIRUN, from_shell=False)
+    task = list(config.hydra.overrides.task)
+    if len(words) == len(inherited) and config.hydra.mode != RunMode.MULTIRUN:
+        return Composer(loader, config), [task]
+    sweeper = OmegaConf.to_container(config.hydra.sweeper)
+    assert isinstance(sweeper, dict)
+    return Composer(loader, config), job_words(loader, sweeper["cells"], sweeper["params"], task)
+
+
+def cells_of(arguments: Sequence[str]) -> list[CellConfig]:
+    """All cells that `python -m scaling.train ARGUMENTS` would reach; nothing is run, and nothing on disk is changed.
+
+    Raises:
+        ConfigError, HydraException, OmegaConfBaseException: the command would be refused.
+    """
+    return [job.cell for job in plan(*read_command(arguments))]
