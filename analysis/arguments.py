@@ -1,9 +1,10 @@
-"""Command lines of `key=value` in, a dictionary of strings and lists out; one line and exit status 2 for the rest."""
+"""Parses the `key=value` words of every command of the analysis, runs it, and turns errors into one line."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,12 @@ TABLE_KEYS = """  results=PATH         records, CSV, Parquet or JSONL file, wand
   seed=0               of the replicates
   bracket=LABEL:9e6-90e6   a published bracket to show beside the estimate: the ViT is worse at the first number of
                        images and better from the second on; several as [A,B]"""
+
+TABLE_WORDS = (
+    *("results", "columns.*", "family.vit", "family.cnn", "filters.*", "metric", "axis"),
+    *("level", "audit", "seed", "bracket"),
+)
+Run = Callable[[dict[str, str]], int]  # what a command does with its words; returns the exit status
 
 CONVERTED = ("accuracy", "accuracy_percent", "error_percent")
 
@@ -128,36 +135,91 @@ def parse_table(values: dict[str, str]) -> TableArguments:
     return TableArguments(columns=columns, families=families, filters=filters, **options)
 
 
-def run_command(
-    usage: str, own_keys: Sequence[str], main: Callable[[TableArguments, dict[str, str]], int], arguments: Sequence[str]
-) -> int:
-    """Answers --help and --version, parses the rest, and turns InputError into one line and exit status 2.
+def _typed(key: str, text: str, default: Any) -> Any:
+    if isinstance(default, tuple):
+        return split_list(text if text.startswith("[") else f"[{text}]")
+    if isinstance(default, int):
+        try:
+            value = int(text)
+        except ValueError:
+            raise InputError(f"{key}={text} is not a whole number") from None
+        if value < 0:
+            raise InputError(f"{key}={text} must not be negative")
+        return value
+    return text
+
+
+def among(key: str, given: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """`given`, if all of it is known.
+
+    Raises:
+        InputError: with the known words.
+    """
+    unknown = [g for g in given if g not in known]
+    if unknown:
+        raise InputError(f"{key}={unknown[0]}: known are {', '.join(known)}")
+    return tuple(given)
+
+
+def with_defaults(defaults: Mapping[str, Any], run: Callable[[dict[str, Any]], int]) -> Run:
+    """Adapts a command without a table: `run` gets the defaults and what was given, typed like them."""
+    return lambda words: run({**defaults, **{key: _typed(key, text, defaults[key]) for key, text in words.items()}})
+
+
+def with_table(run: Callable[[TableArguments, dict[str, str]], int]) -> Run:
+    """Adapts a command with a table: `run` gets the shared keys, parsed, and the command's own words."""
+    return lambda words: run(parse_table(words), words)  # which takes the shared keys out of the words
+
+
+def _is_known(key: str, keys: Sequence[str]) -> bool:
+    """Whether a key is listed, or is `columns.X` where `columns.*` is."""
+    prefix, dot, name = key.partition(".")
+    return key in keys or bool(dot and name and f"{prefix}.*" in keys)
+
+
+def _words(arguments: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
+    """The values by key; a `--flag` has none."""
+    words: dict[str, str] = {}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals and not (key.startswith("--") and key in keys):
+            raise InputError(f"{argument!r} is not of the form key=value; known are {', '.join(keys)}; --help explains")
+        if not _is_known(key, keys):
+            raise InputError(f"unknown key {key}; known are {', '.join(keys)}; --help explains")
+        if key in words:
+            raise InputError(f"{key} is given twice")
+        words[key] = value
+    return words
+
+
+def _answer(usage: str, keys: Sequence[str], run: Run, arguments: Sequence[str]) -> int:
+    for asked, text in (("-h", usage), ("--help", usage), ("--version", __version__)):
+        if asked in arguments:
+            print(text)
+            return 0
+    return run(_words(arguments, keys))
+
+
+def run_command(usage: str, keys: Sequence[str], run: Run, arguments: Sequence[str] | None = None) -> int:
+    """Runs a command of `key=value` words and returns its exit status; every command of the analysis ends here.
+
+    Bad input is one line and status 2. A reader that closed the pipe (`| head`) is no error, Ctrl-C is status 130.
 
     Args:
-        own_keys: what the command understands beyond the shared keys; `--json` style flags included.
-        main: called with the shared arguments and the command's own; returns the exit status.
+        usage: the answer to --help.
+        keys: what the command understands: names, `prefix.*` for any name behind a prefix, `--flag` for a bare word.
+        run: called with the words by key; returns the exit status.
+        arguments: the words; those of the process by default.
     """
-    if {"-h", "--help"} & set(arguments):
-        print(usage)
-        return 0
-    if "--version" in arguments:
-        print(__version__)
-        return 0
     try:
-        values: dict[str, str] = {}
-        for argument in arguments:
-            key, equals, value = argument.partition("=")
-            if not equals and key not in own_keys:
-                raise InputError(f"{argument!r} is not of the form key=value; --help lists the keys")
-            if key in values:
-                raise InputError(f"{key} is given twice")
-            values[key] = value
-        own = {key: values.pop(key) for key in own_keys if key in values}
-        table = parse_table(values)
-        if values:
-            known = "results, columns.*, family.vit, family.cnn, filters.*, metric, axis, level, audit, seed, bracket"
-            raise InputError(f"unknown key {next(iter(values))}; known are {', '.join([known, *own_keys])}")
-        return main(table, own)
+        status = _answer(usage, keys, run, sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()  # here, where a closed pipe is caught, not at the interpreter's end
+        return status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter's end fails once more
+        return 0
+    except KeyboardInterrupt:
+        return 130
     except (InputError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

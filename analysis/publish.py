@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.arguments import InputError
+from analysis.arguments import InputError, run_command
 from scaling import __version__
 
 USAGE = """usage: python -m analysis.publish report=DIR [key=value ...]
@@ -27,6 +27,7 @@ Logs what analysis.report wrote to DIR as one W&B run of job type `analysis`. Th
   project=vit-scaling  of W&B
   entity=NAME          by default the key's own
   group=NAME           by default the sweep of the results, where there is one"""
+KEYS = ("report", "wandb", "project", "entity", "group")
 FILES = ("results.csv", "crossover.json", "fits.json")
 
 
@@ -142,22 +143,7 @@ def run(values: dict[str, str]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if {"-h", "--help"} & set(arguments):
-        print(USAGE)
-        return 0
-    if "--version" in arguments:
-        print(__version__)
-        return 0
-    try:
-        values = dict(argument.partition("=")[::2] for argument in arguments)
-        unknown = sorted(set(values) - {"report", "wandb", "project", "entity", "group"})
-        if unknown or len(values) < len(arguments):
-            raise InputError(f"{(unknown or ['a key'])[0]} is not known or given twice; --help lists the keys")
-        return run(values)
-    except (InputError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    return run_command(USAGE, KEYS, run, arguments)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.arguments import InputError, parse_table, run_command, split_list, whole_number
+from analysis.arguments import TABLE_WORDS, InputError, parse_table, run_command, split_list, whole_number, with_table
 from scaling import __version__
 
 
@@ -76,7 +76,7 @@ def test_what_is_not_a_count(text: str) -> None:
     ],
 )
 def test_bad_arguments(arguments: list[str], message: str | None, capsys: pytest.CaptureFixture[str]) -> None:
-    status = run_command("usage", ("out",), lambda table, own: 0, arguments)
+    status = run_command("usage", (*TABLE_WORDS, "out"), with_table(lambda table, own: 0), arguments)
     out, err = capsys.readouterr()
     if message is None:  # a name may begin with a bracket
         assert status == 0
@@ -89,7 +89,7 @@ def test_bad_arguments(arguments: list[str], message: str | None, capsys: pytest
 
 
 def test_help_and_version_answer(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command("usage: x", (), lambda table, own: 1, ["--help"]) == 0
+    assert run_command("usage: x", (), lambda words: 1, ["--help"]) == 0
     assert capsys.readouterr().out == "usage: x\n"
-    assert run_command("usage: x", (), lambda table, own: 1, ["--version"]) == 0
+    assert run_command("usage: x", (), lambda words: 1, ["--version"]) == 0
     assert capsys.readouterr().out == f"{__version__}\n"

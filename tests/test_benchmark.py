@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.arguments import run_command, with_defaults
 from analysis.benchmark.command import DEFAULTS, USAGE, run
 from analysis.benchmark.vision import (
     CANDIDATES,
@@ -24,7 +25,6 @@ from analysis.benchmark.vision import (
 )
 from analysis.estimator.crossover.paired_draws import TIE
 from analysis.estimator.curve.discrepancy import SETTINGS
-from analysis.options import run_command
 
 CURVES = Path(os.environ.get("SCALING_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")) / "curves"
 needs_data = pytest.mark.skipif(not CURVES.is_dir(), reason="SCALING_SHARED_DATA names no folder with curves/")
@@ -88,7 +88,7 @@ def test_leads_change_no_faster_than_the_tie_lets_them() -> None:
 
 
 def test_missing_data_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert run_command(USAGE, DEFAULTS, run, [f"data={tmp_path}", "parts=curves"]) == 2
+    assert run_command(USAGE, tuple(DEFAULTS), with_defaults(DEFAULTS, run), [f"data={tmp_path}", "parts=curves"]) == 2
     assert "no such folder" in capsys.readouterr().err
-    assert run_command(USAGE, DEFAULTS, run, ["parts=everything"]) == 2
+    assert run_command(USAGE, tuple(DEFAULTS), with_defaults(DEFAULTS, run), ["parts=everything"]) == 2
     assert "known are curves, leads, crossings" in capsys.readouterr().err

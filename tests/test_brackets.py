@@ -9,7 +9,7 @@ from synthetic import as_table, make_sweep
 
 from analysis.arguments import InputError, TableArguments
 from analysis.estimator.crossover.brackets import Bracket, parse_bracket
-from analysis.estimator.crossover.find_crossover import find_crossovers
+from analysis.estimator.crossover.questions import find_crossovers
 
 
 def test_a_bracket_is_parsed() -> None:

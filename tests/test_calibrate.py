@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from analysis.arguments import run_command, with_defaults
 from analysis.calibrate.command import DEFAULTS, USAGE, judge, make_cells, run
 from analysis.calibrate.table import binomial_interval, covers, summarise
 from analysis.calibrate.truths import NEVER, PLACES, TRUTHS, Cell, curves, simulate
 from analysis.estimator.crossover.find_crossover import find_crossover
-from analysis.options import run_command
 
 GRID = np.geomspace(500, 6.4e6, 4000)
 
@@ -104,12 +104,12 @@ def test_sweeps_judged_together_are_as_find_crossover_says_of_each() -> None:
         ("truths=linear", "truths=linear: known are power"),
         ("noise=loud", "not a number"),
         ("draws=many", "not a whole number"),
-        ("sweeps=3", "is none of truths="),
+        ("sweeps=3", "unknown key sweeps; known are truths"),
         ("noise=3", "between 0 and 1"),
     ],
 )
 def test_bad_input_is_one_line(argument: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command(USAGE, DEFAULTS, lambda o: len(make_cells(o)), [argument]) == 2
+    assert run_command(USAGE, tuple(DEFAULTS), with_defaults(DEFAULTS, lambda o: len(make_cells(o))), [argument]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

@@ -9,7 +9,8 @@ import pytest
 from analysis.advise import command
 from analysis.advise.advice import Advice, advise
 from analysis.arguments import TableArguments
-from analysis.estimator.crossover.find_crossover import Crossover, find_crossovers
+from analysis.estimator.crossover.find_crossover import Crossover
+from analysis.estimator.crossover.questions import find_crossovers
 from analysis.public_curves.command import CNNS, TASKS, VITS, judge, read, truth_of
 
 QUICKSTART = Path(__file__).parent / "data" / "quickstart.csv"

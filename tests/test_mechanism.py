@@ -18,11 +18,10 @@ from analysis.figures.mechanism import (
     draw_attention_distance,
     draw_position_similarity,
     draw_run,
-    main,
     read_run,
 )
 from analysis.figures.mechanism_sweep import draw_sweeps
-from analysis.plot import main as plot_main
+from analysis.plot import main
 from analysis.report.vit_pictures import pictures
 
 
@@ -61,7 +60,7 @@ def test_a_run_and_a_sweep_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixtu
     numbers = inspected_numbers(family="cnn")
     (cnn / "inspect.json").write_text(json.dumps({k: v for k, v in numbers.items() if k != "attention_distance"}))
     assert main([f"run={run}", f"out={tmp_path}/out"]) == 0
-    assert plot_main([f"run={tmp_path}/sweep", f"out={tmp_path}/out"]) == 0
+    assert main([f"run={tmp_path}/sweep", f"out={tmp_path}/out"]) == 0
     files = [Path(line) for line in capsys.readouterr().out.split()]
     assert [file.name for file in files] == ["mechanism.png", "rollout.png", "mechanism-vit_w8d2-loc1-12px.png"]
     assert all(file.stat().st_size > 5000 for file in files)
@@ -99,8 +98,8 @@ def test_a_checkpoint_of_unknown_training_is_drawn_by_its_name(tmp_path: Path) -
     [
         (["run=nowhere"], "no inspected ViT"),
         (["run=."], "no inspected ViT"),
-        ([], "run= is missing"),
-        (["runs=x"], "runs=x"),
+        (["run="], "run= is missing"),
+        (["run=x", "runs=x"], "unknown key runs"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -15,9 +15,10 @@ from synthetic import as_table, make_record, make_sweep
 from analysis import rerun
 from analysis.advise.advice import advise
 from analysis.advise.next_runs import chance_to_settle, next_runs
+from analysis.advise.train_commands import Cells, command, results_out
 from analysis.estimator.crossover.find_crossover import find_crossover
+from analysis.estimator.rows.overrides import overrides_of
 from analysis.estimator.rows.table import write_csv
-from analysis.rerun import Cells, command, overrides_of, results_out
 
 
 def _close_curves(gap: float, seed: int = 0) -> list[dict[str, Any]]:

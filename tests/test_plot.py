@@ -12,6 +12,7 @@ from synthetic import as_table, make_sweep, write_sweep
 from analysis import plot
 from analysis.estimator.crossover.find_crossover import Crossover, find_crossover
 from analysis.figures.across_questions import knobs, plot_knob
+from analysis.figures.curves import plot_curves, plot_gap
 from analysis.figures.diagnostics import models_with_grids, plot_learning_rates, plot_parameters, plot_residuals
 from analysis.figures.render import FIGURES, WHOLE, draw_all, render
 
@@ -22,7 +23,7 @@ def answer() -> Crossover:
 
 
 def test_every_fitted_run_is_a_point(answer: Crossover) -> None:
-    ax = plot.plot_curves(Figure().subplots(), answer)
+    ax = plot_curves(Figure().subplots(), answer)
     shown = {
         (x, y) for line in ax.lines if line.get_linestyle() == "None" for x, y in zip(*line.get_data(), strict=True)
     }
@@ -32,7 +33,7 @@ def test_every_fitted_run_is_a_point(answer: Crossover) -> None:
 
 
 def test_the_crossing_is_marked_where_it_is(answer: Crossover) -> None:
-    ax = plot.plot_curves(Figure().subplots(), answer)
+    ax = plot_curves(Figure().subplots(), answer)
     upright = [
         line.get_xdata()[0] for line in ax.lines if len(set(line.get_xdata())) == 1 and len(line.get_xdata()) == 2
     ]
@@ -42,7 +43,7 @@ def test_the_crossing_is_marked_where_it_is(answer: Crossover) -> None:
 
 
 def test_the_gap_passes_one_at_the_crossing(answer: Crossover) -> None:
-    ax = plot.plot_gap(Figure().subplots(), answer)
+    ax = plot_gap(Figure().subplots(), answer)
     x, ratio = next(line for line in ax.lines if line.get_label() == "fitted ratio").get_data()
     place = np.exp(np.interp(0, -np.log(ratio), np.log(x)))
     assert place == pytest.approx(answer.verdict.crossover_size, rel=0.05)

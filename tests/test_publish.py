@@ -120,8 +120,8 @@ def test_a_panel_that_is_there_is_used_again(server: WandbServer, report: Path, 
         ((), "report= is missing"),
         (("report=nowhere",), "nowhere: no results.csv, crossover.json, fits.json; analysis.report"),
         (("report=nowhere", "wandb=disabled"), "wandb=disabled is neither offline nor online"),
-        (("report=nowhere", "colour=red"), "colour is not known"),
-        (("quickly",), "quickly is not known"),
+        (("report=nowhere", "colour=red"), "unknown key colour"),
+        (("quickly",), "'quickly' is not of the form key=value"),
     ],
 )
 def test_bad_arguments(words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,15 +7,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 from analysis.advise.advice import Advice, Limits, advise
 from analysis.advise.next_runs import NextRuns, next_runs
 from analysis.advise.wording import recipe, sentence, text, train_command
-from analysis.arguments import TABLE_KEYS, InputError, TableArguments, run_command, whole_number
-from analysis.estimator.crossover.find_crossover import find_crossovers
+from analysis.arguments import (
+    TABLE_KEYS,
+    TABLE_WORDS,
+    InputError,
+    TableArguments,
+    run_command,
+    whole_number,
+    with_table,
+)
+from analysis.estimator.crossover.questions import find_crossovers
 
 USAGE = f"""usage: python -m analysis.advise results=PATH train_size=N [key=value ...] [--json]
 
@@ -88,4 +95,4 @@ def run(arguments: TableArguments, own: dict[str, str]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(USAGE, OWN, run, sys.argv[1:] if arguments is None else arguments)
+    return run_command(USAGE, (*TABLE_WORDS, *OWN), with_table(run), arguments)

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from analysis.advise.train_commands import Cells
 from analysis.estimator.rows.audit import MIN_SIZES
 from analysis.estimator.rows.selection import Selection
-from analysis.rerun import Cells
 
 
 def nice(size: float) -> int:

@@ -8,6 +8,7 @@ from numbers import Real
 
 from analysis.advise.advice import Advice, Flip, Side
 from analysis.advise.next_runs import NextRuns
+from analysis.advise.train_commands import Cells, command
 from analysis.estimator.crossover.crossings import HORIZON
 from analysis.estimator.crossover.wording import (
     FAMILY,
@@ -19,7 +20,6 @@ from analysis.estimator.crossover.wording import (
     title,
     verdict_sentence,
 )
-from analysis.rerun import Cells, command
 
 DASH, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.arguments import InputError
+from analysis.arguments import InputError, among, run_command, with_defaults
 from analysis.benchmark.chinchilla import chinchilla_tables
 from analysis.benchmark.oracle import oracle_tables
 from analysis.benchmark.speed import speed_tables
@@ -34,7 +33,6 @@ from analysis.benchmark.vision import (
 )
 from analysis.calibrate.table import share
 from analysis.estimator.crossover.paired_draws import FACTOR, TIE
-from analysis.options import among, run_command
 
 PARTS = ("curves", "leads", "crossings", "winners", "oracle", "chinchilla", "speed")
 USAGE = f"""python -m analysis.benchmark [key=value ...]
@@ -161,4 +159,4 @@ def run(options: dict[str, Any]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(USAGE, DEFAULTS, run, sys.argv[1:] if arguments is None else arguments)
+    return run_command(USAGE, tuple(DEFAULTS), with_defaults(DEFAULTS, run), arguments)

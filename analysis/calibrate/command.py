@@ -15,14 +15,13 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from analysis.arguments import InputError
+from analysis.arguments import InputError, among, run_command, with_defaults
 from analysis.calibrate.table import render
 from analysis.calibrate.truths import DESIGNS, NEVER, PLACES, TRUTHS, Cell, simulate
 from analysis.estimator.crossover.envelope import Families, classes_of, points_of, stream_of
 from analysis.estimator.crossover.find_crossover import compare
 from analysis.estimator.crossover.shared_noise import how_alike
 from analysis.estimator.curve.fit_curve import Curve, fit_points
-from analysis.options import among, run_command
 
 USAGE = f"""python -m analysis.calibrate [key=value ...]
 
@@ -162,4 +161,4 @@ def run(options: dict[str, Any]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(USAGE, DEFAULTS, run, sys.argv[1:] if arguments is None else arguments)
+    return run_command(USAGE, tuple(DEFAULTS), with_defaults(DEFAULTS, run), arguments)

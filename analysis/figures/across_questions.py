@@ -11,8 +11,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from analysis.estimator.crossover.crossings import HORIZON, Interval
 from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.wording import LABELS, title
+from analysis.figures.curves import claimed
 from analysis.figures.style import COLOURS, CROSSING, axis_label, log_y
-from analysis.plot import claimed
 
 KNOBS = {
     "locality": "locality",

@@ -1,17 +1,12 @@
-"""What `scaling.inspect` wrote about one ViT in, pictures out: what it learned. `mechanism_sweep` has the
-page for a sweep.
+"""Draws what one ViT learned, from the numbers and arrays that `scaling.inspect` wrote.
 
-python -m analysis.plot run=runs/SWEEP/CELL out=DIR     one run: mechanism.png, and rollout.png with examples
-python -m analysis.plot run=runs/SWEEP out=DIR          a sweep: the numbers against train_size, beside its curves
-
-Functions take axes and return them, as in `analysis.plot`.
+Functions take axes and return them, as in `curves`; `mechanism_sweep` draws the page of a sweep.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,12 +17,6 @@ from matplotlib.figure import Figure
 
 from analysis.arguments import InputError
 from analysis.figures.style import COLOURS, INK
-from scaling import __version__
-
-USAGE = """usage: python -m analysis.mechanism run=PATH [out=DIR]
-
-Draws what `python -m scaling.inspect run=PATH` wrote: for one run's folder its filters, position embeddings, attention
-distances and rollouts, for a sweep's folder these numbers against train_size. out is the run's folder by default."""
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -167,49 +156,3 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             return numbers, {key: file[key] for key in file.files}
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: no inspect.json and .npz; run python -m scaling.inspect run={folder}") from error
-
-
-def _draw_folder(path: Path, out: Path) -> list[Path]:
-    """Draws a run's folder or a sweep's; returns the files."""
-    if (path / "record.json").exists() or (path / "inspect.json").exists():
-        numbers, arrays = read_run(path)
-        if "attention_distance" not in numbers:
-            raise InputError(f"{path}: {numbers['model']} is no ViT of ours; it appears beside the ViTs of its sweep")
-        siblings = sorted(path.parent.glob("*/inspect.json"), key=lambda file: file.parent.name)
-        others = (read_run(file.parent) for file in siblings)
-        cnn = next((a for n, a in others if n["family"] == "cnn" and n["train_size"] == numbers["train_size"]), None)
-        figures = {"mechanism.png": draw_run(numbers, arrays, cnn=cnn), "rollout.png": draw_examples(numbers, arrays)}
-    else:
-        from analysis.figures.mechanism_sweep import draw_sweeps  # which reads runs through this module
-
-        figures = draw_sweeps(path)
-    out.mkdir(parents=True, exist_ok=True)
-    for name, figure in figures.items():
-        figure.savefig(out / name, dpi=110, metadata={"Software": None})
-    return [out / name for name in figures]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if {"-h", "--help"} & set(arguments):
-        print(USAGE)
-        return 0
-    if "--version" in arguments:
-        print(__version__)
-        return 0
-    try:
-        values = dict(word.split("=", 1) for word in arguments if "=" in word)
-        odd = [word for word in arguments if word.split("=", 1)[0] not in ("run", "out") or "=" not in word]
-        if odd or not values.get("run"):
-            raise InputError(f"{odd[0]!r} is not run= or out=; --help says more" if odd else "run= is missing")
-        run = Path(values["run"])
-        for file in _draw_folder(run, Path(values.get("out", run))):
-            print(file)
-    except (InputError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -15,10 +15,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from analysis.arguments import InputError, TableArguments
-from analysis.estimator.crossover.find_crossover import Crossover, find_crossovers
+from analysis.estimator.crossover.find_crossover import Crossover
+from analysis.estimator.crossover.questions import find_crossovers
+from analysis.figures.curves import plot_curves
 from analysis.figures.mechanism import read_run
 from analysis.figures.style import COLOURS, INK
-from analysis.plot import plot_curves
 
 Numbers = Mapping[str, Any]
 

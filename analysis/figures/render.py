@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.wording import short_verdict, title
 from analysis.figures.across_questions import knobs, plot_knob
+from analysis.figures.curves import plot_curves, plot_gap
 from analysis.figures.diagnostics import (
     has_parameters,
     models_with_grids,
@@ -28,7 +29,6 @@ from analysis.figures.diagnostics import (
     plot_residuals,
 )
 from analysis.figures.style import COLUMN, STYLE
-from analysis.plot import plot_curves, plot_gap
 
 
 def _single(plot: Callable[[Axes, Crossover], Axes], crossover: Crossover) -> Figure:

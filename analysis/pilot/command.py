@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.advise.command import to_dict
-from analysis.arguments import InputError, TableArguments
+from analysis.arguments import InputError, TableArguments, run_command
 from analysis.pilot.folder import Look, link, look
 from analysis.pilot.plan import (
     PAIRS,
@@ -31,7 +31,6 @@ from analysis.pilot.plan import (
 from analysis.pilot.plan import to_dict as design_to_dict
 from analysis.pilot.run import Progress, run_pilot
 from analysis.pilot.sweep import Clock, Sweeps, TimeUp, measure_rates
-from scaling import __version__
 
 USAGE = """usage: python -m analysis.pilot data.root=DIR time_limit=30m [key=value ...] [--json]
 
@@ -44,7 +43,7 @@ Ctrl-C ends the sweep and still gives advice; the same command goes on where it 
   workers=N            runs side by side; as many as there are cores by default
   device=auto          or cpu, cuda, mps
   --json               the advice as JSON"""
-KEYS = ("data.root", "time_limit", "out", "workers", "device")
+KEYS = ("data.root", "time_limit", "out", "workers", "device", "--json")
 ADVICE_SECONDS = 20.0  # kept for ending the sweep and for the fits
 LARGE = 2_000  # test images that are used at most
 
@@ -56,21 +55,12 @@ def _seconds(text: str) -> float:
     return float(match[1]) * {"s": 1, "m": 60, "min": 60, "h": 3600}[match[2] or "s"]
 
 
-def _parse(arguments: Sequence[str]) -> dict[str, str]:
-    values: dict[str, str] = {}
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if argument == "--json":
-            continue
-        if not equals or key not in KEYS:
-            raise InputError(f"unknown argument {argument!r}; known are {', '.join(KEYS)} and --json")
-        values[key] = value
+def _check_words(values: dict[str, str]) -> None:
     for key in ("data.root", "time_limit"):
         if not values.get(key):
             raise InputError(f"{key}= is missing; --help says what it is")
     if "workers" in values and not re.fullmatch(r"[1-9]\d*", values["workers"]):
         raise InputError(f"workers={values['workers']} is not a number of workers")
-    return values
 
 
 def _say(line: str) -> None:
@@ -157,7 +147,7 @@ def _advise(
 ) -> None:
     from analysis.advise.advice import advise
     from analysis.advise.next_runs import next_runs
-    from analysis.estimator.crossover.find_crossover import find_crossovers
+    from analysis.estimator.crossover.questions import find_crossovers
     from analysis.pilot.wording import report
 
     # An incomplete seed would hold everything back for its missing cells; without a complete one all runs are used.
@@ -178,7 +168,8 @@ def _advise(
     print(text if json_ else told)
 
 
-def _run(values: dict[str, str], *, json_: bool) -> int:
+def run(values: dict[str, str]) -> int:
+    _check_words(values)
     begun = time.monotonic()
     limit = _seconds(values["time_limit"])
     clock = Clock(begun + max(0.0, limit - ADVICE_SECONDS))
@@ -205,20 +196,9 @@ def _run(values: dict[str, str], *, json_: bool) -> int:
     test = min(found.test_images, LARGE)
     images = link(found, sweeps.folder / "images", train=images_used(design), test=test)
     progress = run_pilot(sweeps, images, design, rates, images_used(design) + test)
-    _advise(sweeps, found, design, progress, available=available, limit=limit, json_=json_)
+    _advise(sweeps, found, design, progress, available=available, limit=limit, json_="--json" in values)
     return 130 if clock.stopped else 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if {"-h", "--help"} & set(arguments):
-        print(USAGE)
-        return 0
-    if "--version" in arguments:
-        print(__version__)
-        return 0
-    try:
-        return _run(_parse(arguments), json_="--json" in arguments)
-    except (InputError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    return run_command(USAGE, KEYS, run, arguments)

@@ -17,9 +17,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from analysis.advise.train_commands import quoted
 from analysis.arguments import InputError
 from analysis.pilot.plan import SIDES, Pair, Rates
-from analysis.rerun import quoted
 from scaling.records.record import Record, RecordError, find_records, read_record
 
 PROBE_STEPS = 40

@@ -10,20 +10,18 @@ to be fitted; nothing after it is shown to the estimator, and no setting was cho
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.advise.advice import Advice, advise
-from analysis.arguments import InputError, TableArguments, run_command
-from analysis.estimator.crossover.crossings import Verdict
-from analysis.estimator.crossover.find_crossover import Crossover, find_crossover
+from analysis.advise.advice import advise
+from analysis.arguments import TABLE_WORDS, InputError, TableArguments, run_command, with_table
+from analysis.estimator.crossover.find_crossover import find_crossover
 from analysis.estimator.crossover.wording import LABELS
+from analysis.public_curves.case import Case, advice_right, verdict_holds
 from analysis.public_curves.outcome import Outcome, outcome
 
 USAGE = """usage: python -m analysis.public_curves results=vision-benchmark.csv [out=results/vision-benchmark]
@@ -40,22 +38,6 @@ TASKS = {
     "c_25": "25-shot CIFAR-100",
 }
 COLUMNS = ("Task", "Model", "Seen Examples", "Loss", "Training")
-
-
-@dataclass(frozen=True)
-class Case:
-    """One pair on one task: the answer from the fitted part, the advice for the common end, and the truth."""
-
-    task: str
-    vit: str
-    cnn: str
-    crossover: Crossover
-    advice: Advice
-    truth: Outcome
-
-    @property
-    def verdict(self) -> Verdict:
-        return self.crossover.verdict
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -102,28 +84,6 @@ def judge(table: pd.DataFrame, task: str, vit: str, cnn: str, *, up_to: float | 
 
 def judge_all(table: pd.DataFrame) -> list[Case]:
     return [judge(table, task, vit, cnn) for task in TASKS for vit in VITS for cnn in CNNS]
-
-
-def verdict_holds(case: Case) -> str:
-    """Whether the rest of the curves bore the verdict out: yes, no, open, or - where nothing was claimed."""
-    verdict, truth = case.verdict, case.truth
-    if verdict.verdict in ("vit_ahead", "cnn_ahead"):
-        leader = verdict.verdict.removesuffix("_ahead")
-        return "yes" if not truth.crossings and truth.leader in (leader, None) else "no"
-    if verdict.verdict not in ("observed", "extrapolated") or verdict.interval is None:
-        return "-"
-    low, high = verdict.interval[0] or 0.0, verdict.interval[1] or np.inf
-    places = [size for size, direction in truth.crossings if direction == verdict.direction]
-    if any(low <= size <= high for size in places):
-        return "yes"
-    return "open" if high > truth.end and not places else "no"
-
-
-def advice_right(case: Case) -> str:
-    """Whether the family advised for the common end led there: yes, no, tie, or - where none was named."""
-    if case.advice.family is None:
-        return "-"
-    return "tie" if case.truth.leader is None else "yes" if case.advice.family == case.truth.leader else "no"
 
 
 def row(case: Case) -> dict[str, Any]:
@@ -247,4 +207,4 @@ def run(arguments: TableArguments, own: dict[str, str]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(USAGE, ("out",), run, sys.argv[1:] if arguments is None else arguments)
+    return run_command(USAGE, (*TABLE_WORDS, "out"), with_table(run), arguments)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -13,9 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from analysis.figures.style import COLOURS, INK
-
-if TYPE_CHECKING:
-    from analysis.public_curves.command import Case
+from analysis.public_curves.case import Case
 
 
 def draw(table: pd.DataFrame, cases: Sequence[Case], name: str) -> bytes:

@@ -11,12 +11,11 @@ import os
 import platform
 import re
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.arguments import TABLE_KEYS, InputError, TableArguments, run_command, split_list
+from analysis.arguments import TABLE_KEYS, TABLE_WORDS, InputError, TableArguments, run_command, split_list, with_table
 from scaling import __version__
 
 if TYPE_CHECKING:
@@ -160,4 +159,4 @@ def _given(arguments: TableArguments, own: dict[str, str]) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(USAGE, ("out", "figures"), run, sys.argv[1:] if arguments is None else arguments)
+    return run_command(USAGE, (*TABLE_WORDS, "out", "figures"), with_table(run), arguments)

@@ -14,9 +14,9 @@ from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.tables import residuals
 from analysis.estimator.crossover.wording import FAMILY, verdict_sentence
 from analysis.figures.across_questions import KNOBS, knob_table, knobs
+from analysis.figures.curves import claimed, gap_quantiles, reach
 from analysis.figures.diagnostics import grids, models_with_grids
 from analysis.figures.style import SHAPES, axis_label, looks, metric_label
-from analysis.plot import claimed, gap_quantiles, reach
 from analysis.report.other_axes import views
 
 STEPS = 60  # of a drawn curve

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from analysis.arguments import InputError, whole_number
-
-if TYPE_CHECKING:
-    from analysis.estimator.crossover.find_crossover import Crossover
+from analysis.estimator.crossover.find_crossover import Crossover
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.arguments import TableArguments
-from analysis.estimator.crossover.brackets import describe, parse_bracket
 from analysis.estimator.crossover.crossings import HORIZON, NO_VERDICT, Verdict, decide, make_grid
 from analysis.estimator.crossover.envelope import Families, Models, fit_families
 from analysis.estimator.rows.audit import Check
@@ -191,26 +190,3 @@ def answer(
         notes.append({"code": "audit_off", "message": "the verdict as the curves alone have it: audit=off"})
     notes += _mixtures(fitted) + families.warnings
     return Crossover(key, metric, axis, level, audit, verdict, pairs, checks, tuple(notes), selection, families)
-
-
-def find_crossovers(arguments: TableArguments) -> list[Crossover]:
-    """The answer to every question in the results that a command line names, the headline first.
-
-    Raises:
-        InputError: the results cannot be used.
-    """
-    brackets = [parse_bracket(text) for text in arguments.brackets]
-    found = []
-    for key, rows in split_questions(load(arguments)):
-        got = answer(
-            key,
-            rows,
-            level=arguments.level,
-            metric=arguments.metric,
-            axis=arguments.axis,
-            audit=arguments.audit,
-            seed=arguments.seed,
-        )
-        shown = tuple({"code": "bracket", "message": describe(got, b)} for b in brackets)
-        found.append(dataclasses.replace(got, warnings=got.warnings + shown))
-    return found

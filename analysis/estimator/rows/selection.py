@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.arguments import InputError
-from analysis.rerun import overrides_of
+from analysis.estimator.rows.overrides import overrides_of
 
 SPREAD = 0.05  # between seeds, relative to the error
 NOISE = 2.0  # standard deviations

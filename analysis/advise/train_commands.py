@@ -1,0 +1,85 @@
+"""Writes the `scaling.train` commands that run rows of results again, or such cells at other sizes, seeds or rates.
+
+A record holds the overrides that run it again; here some of them are exchanged. Rows of foreign tables have none: then
+there is no command, and the words have to do.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis.estimator.rows.overrides import overrides_of
+
+
+@dataclass(frozen=True)
+class Cells:
+    """One model at some sizes, with every seed and every rate: what one command runs."""
+
+    model: str
+    sizes: tuple[int, ...]
+    seeds: tuple[int, ...]
+    rates: tuple[float, ...] = ()  # empty: the recipe's own
+    extra: tuple[str, ...] = ()  # further overrides, such as retry=all
+
+    @property
+    def count(self) -> int:
+        return len(self.sizes) * len(self.seeds) * max(1, len(self.rates))
+
+
+def merge(cells: Iterable[Cells]) -> list[Cells]:
+    """Cells of a model that differ in their size alone, as one."""
+    grouped: dict[tuple[Any, ...], set[int]] = {}
+    for c in cells:
+        grouped.setdefault((c.model, c.seeds, c.rates, c.extra), set()).update(c.sizes)
+    return [Cells(m, tuple(sorted(sizes)), seeds, rates, extra) for (m, seeds, rates, extra), sizes in grouped.items()]
+
+
+def results_out(paths: Sequence[Path], sweep: Any) -> str | None:
+    """The `out=` that puts new runs beside the old ones, or None where the default does."""
+    for path in paths:
+        folder = path.parent if path.name == str(sweep) else path
+        if path.is_dir() and (folder / str(sweep)).is_dir():
+            return None if folder == Path("runs") else str(folder)
+    return None
+
+
+def quoted(text: str) -> str:
+    """A value in the grammar of Hydra's overrides: inside quotes a backslash is literal unless it precedes a quote."""
+    if re.fullmatch(r"[A-Za-z_/][\w./-]*", text):
+        return text
+    return "'" + re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), text) + "'"
+
+
+def command(row: Mapping[str, Any], cells: Cells, *, out: str | None = None) -> str | None:
+    """The command line that runs `cells` with the recipe of `row`; None where the row cannot be run again."""
+    known = overrides_of(row)
+    if known is None:
+        return None
+    values = dict(word.split("=", 1) for word in known if "=" in word)
+    values = {k: v[1:-1] if re.fullmatch(r"'/[\w./-]+'", v) else v for k, v in values.items()}  # needs no quotes
+    if row.get("subset_seed") == row.get("seed"):
+        values.pop("data.subset_seed", None)  # it follows the seed by itself
+    values["data.train_size"] = ",".join(map(str, cells.sizes))
+    values["seed"] = ",".join(map(str, cells.seeds))
+    if cells.rates:
+        values["optim.lr"] = ",".join(f"{r:.4g}" for r in cells.rates)
+    if out is not None:
+        values["out"] = quoted(out)
+    several = max(len(cells.sizes), len(cells.seeds), len(cells.rates)) > 1
+    values |= dict(word.split("=", 1) for word in cells.extra)
+    words = [f"{k}={v}" for k, v in values.items()]
+    return shlex.join(["python", "-m", "scaling.train", *(["-m"] if several else []), *words])
+
+
+def exact_command(row: Mapping[str, Any], changes: Mapping[str, str]) -> str | None:
+    """The command line that runs a row again, with the values of `changes` in place of its own; None without one."""
+    known = overrides_of(row)
+    if known is None:
+        return None
+    kept = [word for word in known if word.partition("=")[0] not in changes]
+    return shlex.join(["python", "-m", "scaling.train", *kept, *(f"{k}={quoted(v)}" for k, v in changes.items())])
