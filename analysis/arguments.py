@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from scaling import __version__
+from scaling.records.exit_status import exit_status
 
 TABLE_KEYS = """  results=PATH         records, CSV, Parquet or JSONL file, wandb:ENTITY/PROJECT or wandb-offline:DIR;
                        several as [A,B]
@@ -212,14 +212,7 @@ def run_command(usage: str, keys: Sequence[str], run: Run, arguments: Sequence[s
         arguments: the words; those of the process by default.
     """
     try:
-        status = _answer(usage, keys, run, sys.argv[1:] if arguments is None else arguments)
-        sys.stdout.flush()  # here, where a closed pipe is caught, not at the interpreter's end
-        return status
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter's end fails once more
-        return 0
-    except KeyboardInterrupt:
-        return 130
+        return exit_status(lambda: _answer(usage, keys, run, sys.argv[1:] if arguments is None else arguments))
     except (InputError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scaling.records.cell_folder import BEST_FILE, CHECKPOINTS, WEIGHTS_FILE
+from scaling.records.exit_status import exit_status
 from scaling.records.files import TEMPORARY, cache_folder
 from scaling.records.lock import Busy, cell_lock
 from scaling.records.record import FILE_NAME
@@ -154,4 +155,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main))

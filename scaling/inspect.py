@@ -22,6 +22,7 @@ from scaling.compose.paths import CONF
 from scaling.compose.start_weights import InitError, kept_weights, weights_path
 from scaling.config import CellConfig, ConfigError
 from scaling.records.cell_folder import BEST_FILE, WEIGHTS_FILE
+from scaling.records.exit_status import exit_status
 from scaling.records.files import one_line, write_whole
 from scaling.records.record import FILE_NAME, Record, find_records, read_record
 
@@ -245,4 +246,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main))

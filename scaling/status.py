@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import sys
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from scaling import __version__, train
 from scaling.config import CellConfig, ConfigError
 from scaling.records.cell_folder import CHECKPOINTS, recorded
+from scaling.records.exit_status import exit_status
 from scaling.records.files import last_line
 from scaling.records.lock import LOCK_FILE, holder, is_held
 from scaling.records.record import Record, RecordError
@@ -172,10 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(command_of(cell) for cell in chosen) or f"no cell's name contains {pattern!r}")
         return 0 if chosen else 2
     if every is not None:
-        try:
-            _watch(cells, words, every)
-        except KeyboardInterrupt:
-            print()
+        _watch(cells, words, every)
         return 0
     found = [look(cell) for cell in cells]
     print(summary(found, words))
@@ -185,7 +182,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except BrokenPipeError:  # `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(exit_status(main))

@@ -21,6 +21,7 @@ from scaling.compose.composer import Composer
 from scaling.compose.paths import CONF, SWEEPS, list_options
 from scaling.compose.start_weights import inherit
 from scaling.config import ConfigError
+from scaling.records.exit_status import INTERRUPTED, drop_output, exit_status
 from scaling.study.run_study import finish, run_study
 from scaling.sweep.hydra_job import make_job
 from scaling.sweep.pool import PoolError
@@ -76,6 +77,9 @@ def _run_command(composer: Composer, words: list[str]) -> None:
             status = finish(*run_study(composer, [words], runner))
     except REFUSALS as error:
         status = refuse(error)  # not raised: Hydra would add lines of its own
+    except BrokenPipeError:
+        drop_output()
+        sys.exit(0)
     if status:
         sys.exit(status)
 
@@ -108,9 +112,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print("stopped; the same command goes on with what is left", file=sys.stderr)
-        return 130
+        return INTERRUPTED
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_status(main))
