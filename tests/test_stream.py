@@ -163,9 +163,10 @@ def test_unreadable_files_are_refused_or_left_out(make_cell: Callable, image_fol
     assert "data.skip_unreadable=true" in str(said.value)
     forget()
     data = make_cell(*words, "data.skip_unreadable=true").data
-    (note,) = prepare([data])
+    note, found = prepare([data])
     assert "2 of 103 images" in note
     assert note.endswith("left out")
+    assert "3 classes" in found
     splits = load_splits(data, CPU)
     assert len(splits.train) == 40
     assert next(splits.train.in_order(40))[0].amax((1, 2, 3)).min() > 0  # what could not be read would be black

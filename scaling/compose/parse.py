@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -150,7 +151,8 @@ def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
     groups: dict[str, Any] = {name: _read(kind, config.get(name), name) for name, kind in _GROUPS.items()}
     top = _read(_Top, OmegaConf.masked_copy(config, [k for k in keys if k not in _GROUPS]), "config")
     try:
-        data, classes, fingerprint = check_data(groups["data"])
+        own = (os.path.abspath(top.out), os.path.abspath(os.path.join(top.out, top.sweep)))
+        data, classes, fingerprint = check_data(groups["data"], own=own)
     except DataError as error:
         raise ConfigError(str(error)) from error
     cell = CellConfig(

@@ -55,13 +55,17 @@ class DataConfig:
     loaders: int | None = None  # worker processes of a run that streams; null: as many as cores, 8 at most
     cache: str | None = None  # folder of decoded images; null: SCALING_CACHE, else the user's cache folder
     cache_gb: float = 32.0  # sets that are larger when decoded stay in their files
+    # How the files are read: what follows from it is in the fingerprint.
+    layout: str = "auto"  # or classes: every folder in root is a class, even one that is called train
+    own: tuple[str, ...] = ()  # folders of this project's output, which are no data; filled in by `parse`
 
     def identity(self) -> dict[str, Any]:
         """What affects a result. Settings that came later count where they differ from their defaults, so that
         results from before keep their hash."""
         values = dataclasses.asdict(self)
         drawn = self.kind == "strokes"
-        for key in ("root", "stream", "loaders", "cache", "cache_gb", *(("val_share",) if drawn else ("name",))):
+        unseen = ("root", "stream", "loaders", "cache", "cache_gb", "layout", "own")
+        for key in (*unseen, "val_share" if drawn else "name"):
             del values[key]
         if not drawn:
             del values["strokes"], values["test_size"]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.data.errors import DataError
-from scaling.data.sources.folder import read_layout
 from scaling.data.sources.published import PUBLISHED
+from scaling.data.sources.read import OWN, Place, read_place
 from scaling.data.sources.strokes import VERSION as STROKES_VERSION
 from scaling.data.subsets.parts import examples_to_train_on
 from scaling.records.files import cache_folder
@@ -17,7 +17,8 @@ from scaling.records.files import cache_folder
 if TYPE_CHECKING:
     from scaling.config import DataConfig
 
-KINDS = ("strokes", "folder", *PUBLISHED)
+KINDS = ("strokes", *OWN, *PUBLISHED)
+LAYOUTS = ("auto", "classes")
 AUGMENTATIONS = ("none", "flip", "crop", "flip_crop", "resized_crop")
 
 
@@ -47,6 +48,7 @@ def _check_values(data: DataConfig) -> None:
         _require(0 < share < 1, f"data.{key}={share} is not a share between 0 and 1")
     _require(data.cache_gb >= 0, f"data.cache_gb={data.cache_gb} is negative")
     _require(data.loaders is None or data.loaders >= 0, f"data.loaders={data.loaders} is negative")
+    _require(data.layout in LAYOUTS, f"data.layout={data.layout} is not one of {', '.join(LAYOUTS)}")
     streams = ("auto", "true", "false")
     _require(data.stream in streams, f"data.stream={data.stream} is not one of {', '.join(streams)}")
     if data.locality < 1:
@@ -58,13 +60,21 @@ def _folder_name(root: str) -> str:
     return unicodedata.normalize("NFC", Path(root).resolve().name)
 
 
-def check_data(data: DataConfig) -> tuple[DataConfig, int, str]:
-    """The data config with its name filled in, the number of classes and the fingerprint.
+def _expanded(root: str) -> str:
+    return str(Path(root).expanduser()) if root.startswith("~") else root
+
+
+def check_data(data: DataConfig, *, own: tuple[str, ...] = ()) -> tuple[DataConfig, int, str]:
+    """The data config with its name filled in, the number of classes and the fingerprint of names and contents.
+
+    Args:
+        own: folders of this project's output.
 
     Raises:
         DataError: a value is wrong, or the data cannot be what it asks for.
     """
-    data = dataclasses.replace(data, stream=data.stream.lower())
+    own = (*own, str(cache_folder(data.cache))) if data.kind in OWN else ()
+    data = dataclasses.replace(data, stream=data.stream.lower(), own=own)
     _check_values(data)
     n, available = data.train_size, None
     if data.kind == "strokes":
@@ -73,8 +83,9 @@ def check_data(data: DataConfig) -> tuple[DataConfig, int, str]:
         _require(data.channels == 1, f"data.channels={data.channels}: strokes are grey (1)")
     else:
         _require(bool(data.root), f"data={data.kind} needs data.root=DIR")
-        if data.kind == "folder":
-            layout = read_layout(str(data.root), cache_folder(data.cache))
+        if data.kind in OWN:
+            data = dataclasses.replace(data, root=_expanded(str(data.root)))
+            layout = read_place(Place.of(data), cache_folder(data.cache))
             classes, fingerprint, sizes = len(layout.catalogue.classes), layout.fingerprint, layout.catalogue.sizes
             data = dataclasses.replace(data, name=data.name or _folder_name(str(data.root)))
         else:

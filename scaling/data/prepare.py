@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.data.errors import DataError
+from scaling.data.found import found_lines
 from scaling.data.pixels.cache import alone
 from scaling.data.pixels.open_images import open_images, refuse_unreadable, unreadable_text
-from scaling.data.sources.folder import read_layout
 from scaling.data.sources.published import PUBLISHED, prepare_published
-from scaling.data.subsets.parts import choose
+from scaling.data.sources.read import OWN, Place, read_place
+from scaling.data.subsets.parts import Chosen, choose
 from scaling.records.files import cache_folder
 
 if TYPE_CHECKING:
@@ -34,19 +35,18 @@ def _make_ready(config: DataConfig) -> None:
 
 
 def _check(config: DataConfig, decoded: Decoded) -> list[str]:
-    where = str(config.root)
     notes = [decoded.note] if decoded.note else []
     if decoded.unreadable:
         notes.append(unreadable_text(config, decoded, at_most=20) + "; they are left out")
-    if config.kind == "folder":
-        ignored = read_layout(where, cache_folder(config.cache)).ignored
-        if ignored:
-            kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(ignored.items()))
-            notes.append(f"files in {where} that are not taken for images: {kinds}")
-    elif len(decoded.catalogue.classes) != PUBLISHED[config.kind].num_classes:
-        about, count = PUBLISHED[config.kind], len(decoded.catalogue.classes)
-        raise DataError(f"{where} has {count} classes, {about.title} has {about.num_classes}; use data=folder")
+    about, count = PUBLISHED.get(config.kind), len(decoded.catalogue.classes)
+    if about is not None and count != about.num_classes:
+        raise DataError(f"{config.root} has {count} classes, {about.title} has {about.num_classes}; use data=folder")
     return notes
+
+
+def _parts(config: DataConfig, decoded: Decoded) -> Chosen:
+    shares = dict(val_share=config.val_share, test_share=config.test_share)
+    return choose(decoded.catalogue, set(decoded.unreadable), subset_seed=0, **shares)
 
 
 def prepare(configs: Iterable[DataConfig]) -> list[str]:
@@ -60,9 +60,9 @@ def prepare(configs: Iterable[DataConfig]) -> list[str]:
     for config in configs:
         if config.kind == "strokes":
             continue
-        one = (config.kind, config.root, config.image_size, config.channels, config.cache, config.skip_unreadable)
+        one = (Place.of(config), config.image_size, config.channels, config.cache, config.skip_unreadable)
         if one not in seen:
-            if config.kind != "folder":
+            if config.kind not in OWN:
                 _make_ready(config)
             # Only whether everything can be read: the runs decode for themselves what the cache cannot hold.
             decoded = open_images(config, in_memory=False)
@@ -72,8 +72,11 @@ def prepare(configs: Iterable[DataConfig]) -> list[str]:
         key = (*one, config.val_share, config.test_share)
         if key not in seen:
             decoded = open_images(config, in_memory=False)
-            shares = dict(val_share=config.val_share, test_share=config.test_share)
-            seen[key] = len(choose(decoded.catalogue, set(decoded.unreadable), subset_seed=0, **shares).train)
+            parts = _parts(config, decoded)
+            seen[key] = len(parts.train)
+            if config.kind in OWN:
+                listing = read_place(Place.of(config), cache_folder(config.cache))
+                notes |= dict.fromkeys(found_lines(config, listing, parts))
         if config.train_size > seen[key]:
             raise DataError(
                 f"data.train_size={config.train_size} is more than the {seen[key]:,} images to train on in "

@@ -17,7 +17,7 @@ from scaling.data.errors import DataError
 from scaling.data.pixels.decode_all import RowFacts
 from scaling.data.pixels.open_images import refuse_unreadable, with_whole_rows
 from scaling.data.sources import strokes
-from scaling.data.sources.folder import read_layout
+from scaling.data.sources.read import OWN, Place, read_place
 from scaling.data.subsets.locality import locality_permutation
 from scaling.data.subsets.nested_order import validation_size
 from scaling.data.subsets.parts import Chosen, choose
@@ -155,8 +155,8 @@ def load_splits(config: DataConfig, device: torch.device, *, fingerprint: str | 
     Raises:
         DataError: the images are not there or no longer what they were.
     """
-    if config.kind == "folder" and fingerprint is not None:
-        found = read_layout(str(config.root), cache_folder(config.cache)).fingerprint
+    if config.kind in OWN and fingerprint is not None:
+        found = read_place(Place.of(config), cache_folder(config.cache)).fingerprint
         if found != fingerprint:
             raise DataError(f"the images in {config.root} have changed since the start; start the same command again")
     load = _load_strokes if config.kind == "strokes" else _load_images

@@ -99,10 +99,17 @@ def last_line(text: str | None, *, otherwise: str = "no message") -> str:
     return lines[-1] if lines else otherwise
 
 
+def printable(name: str) -> str:
+    """Escapes control characters and bytes that are no text, so that a name fits into one line."""
+    if name.isprintable():
+        return name
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name)
+
+
 def some(names: Sequence[str], *, at_most: int = 3) -> str:
     """Lists the first few names, and how many there are beyond."""
-    shown = ", ".join(names[:at_most])
-    return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
+    shown = ", ".join(map(printable, names[:at_most]))
+    return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most:,} more"
 
 
 def duration(seconds: float) -> str:

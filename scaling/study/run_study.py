@@ -14,7 +14,7 @@ from scaling.study.double_budget import budget_jobs
 from scaling.study.price import price, sentence
 from scaling.study.tune import tune
 from scaling.study.tuner import Question, TrialFailed, Tuner, question_of
-from scaling.sweep.run_cells import Outcome, cells_due, make_ready
+from scaling.sweep.run_cells import Outcome, cells_due, check_ready, make_ready
 from scaling.sweep.runners import Runner
 from scaling.sweep.torchrun import started_by_torchrun
 from scaling.tracking import closing_lines
@@ -72,6 +72,14 @@ def _say_cost(cells: Sequence[CellConfig], runner: Runner, *, more: str = "") ->
     print(sentence(cost) + more, file=sys.stderr, flush=True)
 
 
+def _check_start(cells: Sequence[CellConfig], *, dry_run: bool) -> None:
+    """The same checks whether the cells are to run or not; a dry run downloads nothing and leaves no folder."""
+    if dry_run:
+        check_ready(cells, download=False)
+    else:
+        make_ready(cells)
+
+
 def run_study(composer: Composer, words: Sequence[Sequence[str]], runner: Runner) -> tuple[Outcome | None, CellConfig]:
     """Everything that `sweeps=NAME` with its options does: (the outcome, None of a dry run; one of its cells).
 
@@ -90,8 +98,8 @@ def run_study(composer: Composer, words: Sequence[Sequence[str]], runner: Runner
     jobs = plan(composer, words)
     if not started_by_torchrun():  # its processes share one cell: the first of them makes ready
         due = cells_due([job.cell for job in jobs])
-        if due and not study.dry_run:
-            make_ready(due)  # what is refused is refused before anything is said
+        if due:  # what is refused is refused before anything is said
+            _check_start(due, dry_run=study.dry_run)
         _say_cost(due, runner)
     return None if study.dry_run else runner.run(jobs), jobs[0].cell
 
@@ -104,8 +112,7 @@ def _tune(composer: Composer, jobs: Sequence[Job], study: StudyConfig, runner: R
         total += runner.run(trials).finished
 
     tuner = Tuner(composer, jobs, study, run)
-    if not study.dry_run:
-        make_ready(tuner.outline())
+    _check_start(tuner.outline(), dry_run=study.dry_run)
     _say_cost(tuner.outline(), runner, more="; more if a grid grows, less for trials that are finished")
     if study.dry_run:
         return None

@@ -15,6 +15,7 @@ from pathlib import Path
 from scaling.config import CellConfig, ConfigError
 from scaling.data.errors import DataError
 from scaling.data.prepare import prepare
+from scaling.data.sources.read import OWN
 from scaling.records.cell_folder import is_due, lacks_weights, record_stamp, recorded_status, remove_leftovers
 from scaling.records.files import cores
 from scaling.records.lock import Busy, cell_lock
@@ -46,22 +47,34 @@ def _say_once(note: str) -> None:
     print(f"note: {note}", file=sys.stderr)
 
 
-def make_ready(cells: Sequence[CellConfig]) -> None:
-    """What must be there before the first worker starts.
+def check_ready(cells: Sequence[CellConfig], *, download: bool = True) -> None:
+    """Looks whether what the cells need is there, and says what was found. Nothing is left behind but caches.
+
+    Args:
+        download: False (a dry run): published data that are not here are not brought here.
 
     Raises:
-        ConfigError: it is not, and cannot be had.
+        ConfigError: something is missing or cannot be used.
     """
     try:
         check_tracking(cells)
     except TrackingError as error:
         raise ConfigError(str(error)) from error
     try:
-        notes = prepare(cell.data for cell in cells)
+        notes = prepare(cell.data for cell in cells if download or cell.data.kind in OWN)
     except DataError as error:
         raise ConfigError(str(error)) from error
     for note in notes:
         _say_once(note)
+
+
+def make_ready(cells: Sequence[CellConfig]) -> None:
+    """What must be there before the first worker starts.
+
+    Raises:
+        ConfigError: it is not, and cannot be had.
+    """
+    check_ready(cells)
     place = Path(cells[0].out) / cells[0].sweep
     try:
         with cell_lock(place):  # the sweep's own folder: only to see that files can be made and locked there

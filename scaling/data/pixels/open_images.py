@@ -19,6 +19,7 @@ from scaling.data.sources import published
 from scaling.data.sources.catalogue import Catalogue
 from scaling.data.sources.fingerprint import content_hashes
 from scaling.data.sources.folder import read_layout
+from scaling.data.sources.read import OWN, Place, read_place
 from scaling.records.files import cache_folder, some
 
 if TYPE_CHECKING:
@@ -57,19 +58,20 @@ def _by_sizes(kind: str, catalogue: Catalogue) -> Source:
 
 
 @functools.lru_cache(maxsize=4)
-def find_source(kind: str, root: str, cache: Path) -> Source:
+def find_source(place: Place, cache: Path) -> Source:
     """Where the images of a config are.
 
     Raises:
         DataError: they are not there.
     """
+    kind, root = place.kind, place.root
     if kind == "food101":
         return _by_sizes(kind, published.read_food101(root))
     if kind == "imagenet":
         return _by_sizes(kind, read_layout(root, None).catalogue)
-    if kind != "folder":
+    if kind not in OWN:
         return _by_contents(kind, root, cache)
-    layout = read_layout(root, cache)
+    layout = read_place(place, cache)
     catalogue = layout.catalogue
     names = "\0".join(catalogue.keys).encode("utf-8", "surrogateescape")
     content = hashlib.sha256(f"{layout.fingerprint}{catalogue.sizes}".encode() + names).hexdigest()
@@ -77,8 +79,8 @@ def find_source(kind: str, root: str, cache: Path) -> Source:
 
 
 @functools.lru_cache(maxsize=2)
-def _open(kind: str, root: str, square: Square, cache: Path, limit: int, in_memory: bool) -> Decoded:
-    source = find_source(kind, root, cache)
+def _open(place: Place, square: Square, cache: Path, limit: int, in_memory: bool) -> Decoded:
+    source = find_source(place, cache)
     return open_decoded(
         cache,
         source.content,
@@ -102,7 +104,7 @@ def open_images(config: DataConfig, *, in_memory: bool = True) -> Decoded:
     """
     square = Square(config.image_size, config.channels)
     limit = int(config.cache_gb * 1e9)
-    return _open(config.kind, str(config.root), square, cache_folder(config.cache), limit, in_memory)
+    return _open(Place.of(config), square, cache_folder(config.cache), limit, in_memory)
 
 
 def with_whole_rows(config: DataConfig, rows_of: Callable[[Decoded], np.ndarray]) -> Decoded:

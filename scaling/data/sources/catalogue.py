@@ -32,4 +32,4 @@ class Catalogue:
 
 def portable(name: str) -> str:
     """A file's name in one spelling: macOS stores accents as letters of their own, others do not."""
-    return unicodedata.normalize("NFC", name)
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
