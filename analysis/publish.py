@@ -19,6 +19,7 @@ import pandas as pd
 
 from analysis.arguments import InputError, run_command
 from scaling import __version__
+from scaling.records.wrong_images import WRONG_FILE
 
 USAGE = """usage: python -m analysis.publish report=DIR [key=value ...]
 
@@ -128,7 +129,7 @@ def run(values: dict[str, str]) -> int:
         curves=curve_rows(fits),
         summary=summarize(crossover, fits),
         images={path.stem: path for path in sorted([*folder.glob("*.png"), *folder.glob("figures/*.png")])},
-        files=[folder / name for name in FILES],
+        files=[folder / name for name in (*FILES, WRONG_FILE) if (folder / name).is_file()],
         run_ids=run_ids,
     )
     options = Options(mode=mode, project=values.get("project") or "vit-scaling", entity=values.get("entity"))

@@ -30,7 +30,7 @@ KINDS = (*CELL_FILES, *SWEEP_FOLDERS, "cache")
 USAGE = f"""usage: python -m scaling.disk [out=runs] [sweep=NAME] [remove=KIND,KIND]
 
 Says what the sweeps below `out` and the cache of decoded images take. Kinds: {", ".join(KINDS)}.
-Records (record.json, curve.csv) and recipes are never removed; cells at which a process works are left alone.
+Records (record.json, curve.csv, wrong.npz) and recipes are never removed; cells at which a process works are left.
 """
 
 

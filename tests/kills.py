@@ -146,8 +146,8 @@ def check_end(folder: Path, expected: dict[str, dict]) -> None:
         wrong = [name for name in expected if found.get(name) != expected[name]]
         raise Broken(f"{len(wrong)} of {len(expected)} cells are not as in the undisturbed sweep: {wrong}")
     names = {path.name for path in folder.rglob("*") if path.is_file()}
-    if names != {"record.json", "curve.csv"}:
-        raise Broken(f"files left: {sorted(names - {'record.json', 'curve.csv'})}")
+    if names != {"record.json", "curve.csv", "wrong.npz"}:
+        raise Broken(f"files left: {sorted(names - {'record.json', 'curve.csv', 'wrong.npz'})}")
 
 
 @dataclass(frozen=True)

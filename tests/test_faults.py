@@ -68,7 +68,7 @@ def test_a_full_disk_costs_the_cells_that_meet_it_and_the_next_start_does_them(
         assert run_cells(cells, pool=pool, quiet=True).failures == {}
         assert len(results(disk)) == 3
         assert done.items() <= results(disk).items()
-        assert {path.name for path in disk.rglob("*") if path.is_file()} == {"record.json", "curve.csv"}
+        assert {path.name for path in disk.rglob("*") if path.is_file()} == {"record.json", "curve.csv", "wrong.npz"}
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_start(tiny: Callable, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_damaged_records_and_checkpoints_do_not_count_and_the_cells_run_again(
     assert (outcome.finished, outcome.skipped) == (3, 1)
     assert results(out) == expected
     assert f"{record}: not a record" in capfd.readouterr().err
-    left = {path.name for path in out.rglob("*") if path.is_file()} - {"record.json", "curve.csv"}
+    left = {path.name for path in out.rglob("*") if path.is_file()} - {"record.json", "curve.csv", "wrong.npz"}
     assert left == {"record.json.damaged-1", "checkpoint-00000001-0123456789abcdef.pt.damaged-1"}
 
 
@@ -180,7 +180,7 @@ def test_what_a_killed_process_left_beside_a_finished_record_is_removed(tiny: Ca
     for name in (".lock", ".record-x1.tmp", "checkpoint-00000007-0123456789abcdef.pt"):
         (cell.folder / name).touch()
     run_cells([cell], pool=pool, quiet=True)
-    assert {path.name for path in cell.folder.iterdir()} == {"record.json", "curve.csv"}
+    assert {path.name for path in cell.folder.iterdir()} == {"record.json", "curve.csv", "wrong.npz"}
 
 
 def test_fail_fast_stops_the_sweep_at_the_first_failure(

@@ -93,9 +93,9 @@ def test_learns_what_is_easy_and_reports_what_it_saw() -> None:
     torch.manual_seed(0)
     model, points = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2)), []
     _train(model, 0.05, points)
-    error, loss, _ = evaluate(model, _splits(), _splits().test, precision="fp32")
-    assert error == 0.0
-    assert loss < 0.1
+    found = evaluate(model, _splits(), _splits().test, precision="fp32")
+    assert found.error == 0.0
+    assert found.loss < 0.1
     assert points[-1].step == 60
     assert points[-1].seen_examples == 480
     assert points[-1].train_loss < points[0].train_loss
@@ -118,9 +118,10 @@ def test_evaluation_counts_errors_and_averages_the_loss() -> None:
             return torch.tensor([[2.0, 0.0]]).expand(len(images), -1)
 
     splits = _splits(n=30)
-    error, loss, balanced = evaluate(Fixed(), splits, splits.test, precision="fp32")
-    assert error == balanced == 0.5
-    assert loss == pytest.approx((math.log(1 + math.exp(-2)) + math.log(1 + math.exp(2))) / 2, rel=1e-5)
+    found = evaluate(Fixed(), splits, splits.test, precision="fp32")
+    assert found.error == found.balanced_error == 0.5
+    assert found.wrong.tolist() == (splits.test.labels == 1).tolist()
+    assert found.loss == pytest.approx((math.log(1 + math.exp(-2)) + math.log(1 + math.exp(2))) / 2, rel=1e-5)
 
 
 def test_the_balanced_error_weighs_classes_and_not_images() -> None:

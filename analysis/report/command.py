@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.arguments import TABLE_KEYS, TABLE_WORDS, InputError, TableArguments, run_command, split_list, with_table
 from scaling import __version__
+from scaling.records.wrong_images import WRONG_FILE
 
 if TYPE_CHECKING:
     from analysis.estimator.crossover.find_crossover import Crossover
@@ -89,11 +90,20 @@ def _remove_old(folder: Path, kept: set[str]) -> None:
             file.unlink()
 
 
+def _write_bits(content: bytes | None, path: Path) -> None:
+    """The bits of the rows in results.csv, so that the file gives the same answer as the folder; an old file goes."""
+    if content is None:
+        path.unlink(missing_ok=True)
+    else:
+        _write(path, content)
+
+
 def run(arguments: TableArguments, own: dict[str, str]) -> int:
     from analysis.estimator.crossover.find_crossover import answer
     from analysis.estimator.crossover.tables import all_tables
     from analysis.estimator.crossover.wording import verdict_sentence
     from analysis.estimator.rows.table import load, split_questions, write_csv
+    from analysis.estimator.rows.wrong_files import pack_bits
     from analysis.figures.render import KINDS, draw_all
     from analysis.report.page_data import chart
     from analysis.report.pages import library, render_pages
@@ -133,6 +143,7 @@ def run(arguments: TableArguments, own: dict[str, str]) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     _remove_old(out / "figures", set(drawn.files))
     write_csv(table, out / "results.csv")
+    _write_bits(pack_bits(table), out / WRONG_FILE)
     for name, content in files.items():  # crossover.json comes last: where it is, the report is complete
         _write(out / name, content)
     for crossover in crossovers:

@@ -10,6 +10,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from scaling.compose.start_weights import weights_path
@@ -24,6 +25,7 @@ from scaling.records.cell_fields import UNKNOWN, known_fields
 from scaling.records.cell_folder import BEST_FILE, WEIGHTS_FILE
 from scaling.records.files import write_whole
 from scaling.records.record import Record, write_record
+from scaling.records.wrong_images import WrongImages, write_wrong_images
 from scaling.tracking import Tracker, track
 from scaling.training.checkpoint import Checkpoints, clear_checkpoints, stop_request
 from scaling.training.processes import world
@@ -54,6 +56,7 @@ class Run:
         self.cell, self.model, self.splits, self.tracker = cell, model, splits, tracker
         self.points: list[CurvePoint] = []
         self.best: dict[str, Any] = {}
+        self.wrong: WrongImages | None = None  # once it is finished
 
     def report(self, point: CurvePoint) -> None:
         self.points.append(point)
@@ -95,14 +98,16 @@ def _train_and_test(run: Run, checkpoints: Checkpoints) -> dict[str, Any]:
             checkpoints=checkpoints,
         )
     measure = functools.partial(evaluate, model, splits, precision=cell.precision)
-    train_error, val_error = measure(splits.train).error, measure(splits.val).error
-    test_error, test_loss, test_balanced_error = measure(splits.test)
+    train_error, val = measure(splits.train).error, measure(splits.val)
+    test = measure(splits.test)
+    # Every validation set is the start of one pool in its own order (subsets/nested_order).
+    run.wrong = WrongImages(test.wrong, val.wrong, np.arange(len(splits.val), dtype=np.int32))
     return dict(
         train_error=train_error,
-        val_error=val_error,
-        test_error=test_error,
-        test_loss=test_loss,
-        test_balanced_error=test_balanced_error,
+        val_error=val.error,
+        test_error=test.error,
+        test_loss=test.loss,
+        test_balanced_error=test.balanced_error,
         train_seconds=seconds,
         images_per_second=cell.steps * cell.optim.batch_size / seconds,
         status="finished",
@@ -114,6 +119,11 @@ def _keep_weights(run: Run) -> None:
         save_weights(run.model.state_dict(), run.cell.folder / WEIGHTS_FILE)
     if run.cell.keep == "best":
         save_weights(run.best["weights"], run.cell.folder / BEST_FILE)
+
+
+def _keep_wrong_images(run: Run) -> None:
+    if run.wrong is not None:
+        write_wrong_images(run.wrong, run.cell.folder)
 
 
 def _write_curve(points: list[CurvePoint], folder: Path) -> None:
@@ -159,6 +169,7 @@ def run_cell(cell: CellConfig) -> Record:
             checkpoints = Checkpoints(cell.folder, cell.config_hash, seconds=cell.checkpoint_seconds, rest=run)
             fields |= _train_and_test(run, checkpoints)
             _keep_weights(run)
+            _keep_wrong_images(run)
         except Diverged as error:
             fields |= dict(status="diverged", error_text=str(error))
         except Exception as error:  # one cell's failure must not be the sweep's: it is recorded with its text

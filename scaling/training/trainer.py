@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -168,7 +169,7 @@ def train(
 
 
 class Measured(NamedTuple):
-    """Of a set of images: error and balanced error in [0, 1], mean cross-entropy in nats.
+    """Of a set of images: error and balanced error in [0, 1], mean cross-entropy in nats, and the images it got wrong.
 
     The balanced error is the mean over classes of each class's error: where classes are unequal, the rare ones count.
     """
@@ -176,6 +177,7 @@ class Measured(NamedTuple):
     error: float
     loss: float
     balanced_error: float
+    wrong: np.ndarray  # bool (images,), in their order
 
 
 @torch.inference_mode()
@@ -184,18 +186,20 @@ def evaluate(model: nn.Module, splits: Splits, images: ImageSet, *, precision: s
     model.eval()
     device, processes = images.labels.device, world()
     loss = torch.zeros((), device=device)
-    counts = torch.bincount(images.labels)
-    wrong = torch.zeros(len(counts), device=device)  # by class
-    batches = images.in_order(TABLE[device.type].eval_batch)
-    for batch, target in itertools.islice(batches, processes.rank, None, processes.size) if processes else batches:
+    wrong = torch.zeros(len(images), device=device)
+    size = TABLE[device.type].eval_batch
+    first, step = (processes.rank, processes.size) if processes else (0, 1)
+    for number, (batch, target) in itertools.islice(enumerate(images.in_order(size)), first, None, step):
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             logits = model(splits.inputs(batch))
         logits = logits.float()
-        wrong.scatter_add_(0, target, (logits.argmax(1) != target).float())
+        wrong[number * size : number * size + len(target)] = (logits.argmax(1) != target).float()
         loss += F.cross_entropy(logits, target, reduction="sum")
     if processes:
         totals = processes.total(torch.cat([wrong, loss[None]]))
         wrong, loss = totals[:-1], totals[-1]
+    wrong, labels = wrong.cpu(), images.labels.cpu()
+    counts = torch.bincount(labels)
     there = counts > 0
-    balanced = (wrong[there].double() / counts[there]).mean().item()
-    return Measured(wrong.sum().item() / len(images), loss.item() / len(images), balanced)
+    balanced = (torch.bincount(labels, weights=wrong.double())[there] / counts[there]).mean().item()
+    return Measured(int(wrong.count_nonzero()) / len(images), loss.item() / len(images), balanced, wrong.bool().numpy())

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.arguments import InputError
+from analysis.estimator.rows.wrong_files import with_wrong_files
 from scaling.records.record import RecordError, find_records, read_record
 
 PROVENANCE = "provenance"  # where a row was read: a file, or wandb:ENTITY/PROJECT/RUN; a table's own is kept
@@ -90,4 +91,5 @@ def read_source(path: Path, filters: Mapping[str, tuple[str, ...]]) -> pd.DataFr
         raise InputError(f"{path}: no rows")
     if PROVENANCE not in table.columns:
         table[PROVENANCE] = None
-    return table.assign(**{PROVENANCE: table[PROVENANCE].where(table[PROVENANCE].notna(), name)})
+    table = table.assign(**{PROVENANCE: table[PROVENANCE].where(table[PROVENANCE].notna(), name)})
+    return with_wrong_files(table, path, table[PROVENANCE] if path.is_dir() else None)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis.arguments import InputError, TableArguments
 from analysis.estimator.rows.sources import PROVENANCE, read_source
+from analysis.estimator.rows.wrong_files import WRONG
 from scaling.records.record import COLUMNS
 
 # One question: rows that differ in these belong to different verdicts.
@@ -118,7 +119,7 @@ def _in_own_order(table: pd.DataFrame) -> pd.DataFrame:
     """The rows in an order of their own, not the files'. Rows given twice (a folder, its results.csv and its runs in
     W&B) count once, if there is a column that would tell one run from another."""
     hashed = table["config_hash"].notna() if "config_hash" in table.columns else pd.Series(False, table.index)
-    own = [c for c in table.columns if c != PROVENANCE]
+    own = [c for c in table.columns if c not in (PROVENANCE, WRONG)]
     record = [c for c in own if c in COLUMNS]  # a row of ours is what its record says, whatever its source adds
     filled = table.astype(object).where(table.notna(), None)
     texts = {True: _row_texts(filled, record), False: _row_texts(filled, own)}
@@ -200,4 +201,4 @@ def _key_value(value: Any) -> Any:
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """The rows in the record's columns, columns of the table's own after them."""
     known = [c for c in COLUMNS if c in table.columns]
-    table[known + [c for c in table.columns if c not in COLUMNS]].to_csv(path, index=False)
+    table[known + [c for c in table.columns if c not in (*COLUMNS, WRONG)]].to_csv(path, index=False)
