@@ -167,9 +167,10 @@ def run_cell(cell: CellConfig) -> Record:
             )
             run = Run(cell, model, splits, tracker)
             checkpoints = Checkpoints(cell.folder, cell.config_hash, seconds=cell.checkpoint_seconds, rest=run)
-            fields |= _train_and_test(run, checkpoints)
+            results = _train_and_test(run, checkpoints)
             _keep_weights(run)
             _keep_wrong_images(run)
+            fields |= results  # only now: a run whose files could not be written has failed
         except Diverged as error:
             fields |= dict(status="diverged", error_text=str(error))
         except Exception as error:  # one cell's failure must not be the sweep's: it is recorded with its text
