@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from scaling.data.pixels.cache import Decoded, Loader, open_decoded
-from scaling.data.pixels.decode_all import Square
+from scaling.data.pixels.square import Square
 from scaling.data.sources.catalogue import Catalogue
 
 SQUARE = Square(image_size=4, channels=3)

@@ -10,7 +10,7 @@ from small_cache import SQUARE, loader_of, open_small, reds, write_files
 from scaling.data.pixels import cache
 from scaling.data.pixels import decode_all as pixels
 from scaling.data.pixels.cache import Damaged
-from scaling.data.pixels.decode_all import Square
+from scaling.data.pixels.square import Square
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def paths(tmp_path: Path) -> tuple[str, ...]:
 def once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every file that is decoded in this process."""
     decoded: list[str] = []
-    real = pixels.decode
-    monkeypatch.setattr(pixels, "decode", lambda path, **options: decoded.append(path) or real(path, **options))
+    real = pixels.see
+    monkeypatch.setattr(pixels, "see", lambda path, *options: decoded.append(path) or real(path, *options))
     return decoded
 
 
@@ -95,12 +95,14 @@ def test_large_entries_are_checked_where_they_are_read(
 
 
 def test_half_an_entry_is_never_seen(tmp_path: Path, paths: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(path: str, **options: object) -> np.ndarray:
+    real = pixels.see
+
+    def fail(path: str, *options: object) -> object:
         if path.endswith("4.png"):
             raise KeyboardInterrupt
-        return np.zeros((3, 4, 4), np.uint8)
+        return real(path, *options)
 
-    monkeypatch.setattr(pixels, "decode", fail)
+    monkeypatch.setattr(pixels, "see", fail)
     with pytest.raises(KeyboardInterrupt):
         open_small(tmp_path / "cache", paths)
     assert not [path for path in (tmp_path / "cache").iterdir() if path.is_dir()]

@@ -15,7 +15,7 @@ from small_cache import SQUARE, loader_of, open_small, reds, write_files
 
 from scaling.data.pixels import decode_all as pixels
 from scaling.data.pixels.cache import open_decoded
-from scaling.data.pixels.decode_all import Square
+from scaling.data.pixels.square import Square
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def paths(tmp_path: Path) -> tuple[str, ...]:
 def once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every file that is decoded in this process."""
     decoded: list[str] = []
-    real = pixels.decode
-    monkeypatch.setattr(pixels, "decode", lambda path, **options: decoded.append(path) or real(path, **options))
+    real = pixels.see
+    monkeypatch.setattr(pixels, "see", lambda path, *options: decoded.append(path) or real(path, *options))
     return decoded
 
 
@@ -38,13 +38,13 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from small_cache import open_small, reds
 from scaling.data.pixels import decode_all as pixels
-real = pixels.decode
-def slow(path, **options):
+real = pixels.see
+def slow(path, *options):
     with open({log!r}, "a") as log:
         log.write(path + "\\n")
     time.sleep(0.05)
-    return real(path, **options)
-pixels.decode = slow
+    return real(path, *options)
+pixels.see = slow
 print(reds(open_small(Path({folder!r}), {paths!r})))
 """
 
@@ -70,7 +70,7 @@ def test_helpers_end_with_a_parent_that_is_killed_and_the_next_process_makes_the
     log = tmp_path / "log"
     code = _SLOW.format(tests=str(Path(__file__).parent), log=str(log), folder=str(tmp_path / "cache"), paths=paths)
     code = code.replace("path + ", "str(os.getpid()) + ").replace("import sys, time", "import os, sys, time")
-    code = code.replace("0.05", "5").replace("pixels.decode = slow", "pixels.decode = slow; " + _MANY_HELPERS)
+    code = code.replace("0.05", "5").replace("pixels.see = slow", "pixels.see = slow; " + _MANY_HELPERS)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
     parent = subprocess.Popen([sys.executable, "-c", code], env=environment, stderr=subprocess.DEVNULL)
     helpers: set[str] = set()

@@ -9,6 +9,7 @@ from PIL import Image
 
 from scaling.data.errors import UnreadableImage
 from scaling.data.pixels.decode import decode, decode_array
+from scaling.data.pixels.square import Square
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def saved(tmp_path: Path) -> Callable[..., str]:
 
 
 def _read(path: str, size: int = 4, channels: int = 3) -> np.ndarray:
-    return decode(path, image_size=size, channels=channels)
+    return decode(path, Square(size, channels))
 
 
 RGB = np.random.default_rng(0).integers(0, 256, (4, 4, 3), dtype=np.uint8)
@@ -214,16 +215,18 @@ def test_a_decompression_bomb_is_refused_and_a_large_image_is_not(
 
 
 def test_numbers_without_a_known_white_are_refused(saved: Callable) -> None:
-    for values in (np.ones((4, 4), np.float32), np.full((4, 4), 70_000, np.int32)):
-        with pytest.raises(UnreadableImage, match="no known white"):
+    for values, lacking in ((np.ones((4, 4), np.float32), "white"), (np.full((4, 4), -1, np.int32), "black")):
+        with pytest.raises(UnreadableImage, match=f"no known {lacking}"):
             _read(saved(Image.fromarray(values), "x.tif"))
+    with pytest.raises(UnreadableImage, match="not numbers"):
+        decode(saved(Image.fromarray(np.full((4, 4), np.nan, np.float32)), "x.tif"), Square(4, 3, white=1.0))
 
 
 def test_arrays_take_the_same_way_as_files(saved: Callable) -> None:
     stack = np.random.default_rng(4).integers(0, 256, (3, 10, 10, 3), dtype=np.uint8)
     for size, channels in ((10, 3), (10, 1), (6, 3)):
         files = np.stack([_read(saved(Image.fromarray(image)), size, channels) for image in stack])
-        assert np.array_equal(decode_array(stack, image_size=size, channels=channels), files)
+        assert np.array_equal(decode_array(stack, Square(size, channels))[0], files)
     grey = stack[..., 0]
-    assert np.array_equal(decode_array(grey, image_size=10, channels=1), grey[:, None])
-    assert decode_array(grey, image_size=10, channels=3).shape == (3, 3, 10, 10)
+    assert np.array_equal(decode_array(grey, Square(10, 1))[0], grey[:, None])
+    assert decode_array(grey, Square(10, 3))[0].shape == (3, 3, 10, 10)

@@ -21,7 +21,8 @@ class ConfigError(ValueError):
 
 
 _MORE_AUGMENT = ("crop_area", "auto_augment", "rand_layers", "rand_magnitude", "erase", "cutout", "mixup", "cutmix")
-LATER = ("test_share", "skip_unreadable", *_MORE_AUGMENT)  # settings of DataConfig that the first records did not have
+# Settings of DataConfig that the first records did not have.
+LATER = ("test_share", "skip_unreadable", "fit", "white", *_MORE_AUGMENT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,8 @@ class DataConfig:
     strokes: StrokesConfig = field(default_factory=StrokesConfig)
     test_share: float = 0.2  # of the training pool, where there is no test set
     skip_unreadable: bool = False  # leave damaged files out instead of refusing them
+    fit: str = "crop"  # or pad, stretch: how a picture that is not square becomes so
+    white: str = "auto"  # a number: what is white in pictures with more than 8 bits; auto: the largest value found
     # From here on nothing affects a result.
     stream: str = "auto"  # true: worker processes bring the images; false: they live on the device; auto: if they fit
     loaders: int | None = None  # worker processes of a run that streams; null: as many as cores, 8 at most

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.data.errors import DataError
+from scaling.data.pixels.square import FITS
 from scaling.data.sources.published import PUBLISHED
 from scaling.data.sources.read import OWN, Place, read_place
 from scaling.data.sources.strokes import VERSION as STROKES_VERSION
@@ -27,6 +29,13 @@ def _require(condition: bool, message: str) -> None:
         raise DataError(message)
 
 
+def _is_white(word: str) -> bool:
+    try:
+        return word == "auto" or 0 < float(word) < math.inf
+    except ValueError:
+        return False
+
+
 def _check_values(data: DataConfig) -> None:
     _require(data.kind in KINDS, f"data.kind={data.kind} is not one of {', '.join(KINDS)}")
     _require(data.augment in AUGMENTATIONS, f"data.augment={data.augment} is not one of {', '.join(AUGMENTATIONS)}")
@@ -43,6 +52,8 @@ def _check_values(data: DataConfig) -> None:
     _require(data.image_size > 0, f"data.image_size={data.image_size} is not a size")
     _require(data.subset_seed >= 0, f"data.subset_seed={data.subset_seed} is negative")
     _require(data.channels in (1, 3), f"data.channels={data.channels} is neither 3 (RGB) nor 1 (grey)")
+    _require(data.fit in FITS, f"data.fit={data.fit} is not one of {', '.join(FITS)}")
+    _require(_is_white(data.white), f"data.white={data.white} is neither auto nor a number above 0, as 4095 or 1.0")
     for key in ("val_share", "test_share"):
         share = getattr(data, key)
         _require(0 < share < 1, f"data.{key}={share} is not a share between 0 and 1")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from scaling.data.errors import DataError
 from scaling.data.found import found_lines
 from scaling.data.pixels.cache import alone
+from scaling.data.pixels.notes import pixel_notes
 from scaling.data.pixels.open_images import open_images, refuse_unreadable, unreadable_text
 from scaling.data.sources.published import PUBLISHED, prepare_published
 from scaling.data.sources.read import OWN, Place, read_place
@@ -38,6 +39,7 @@ def _check(config: DataConfig, decoded: Decoded) -> list[str]:
     notes = [decoded.note] if decoded.note else []
     if decoded.unreadable:
         notes.append(unreadable_text(config, decoded, at_most=20) + "; they are left out")
+    notes += pixel_notes(config, decoded)
     about, count = PUBLISHED.get(config.kind), len(decoded.catalogue.classes)
     if about is not None and count != about.num_classes:
         raise DataError(f"{config.root} has {count} classes, {about.title} has {about.num_classes}; use data=folder")
@@ -60,7 +62,8 @@ def prepare(configs: Iterable[DataConfig]) -> list[str]:
     for config in configs:
         if config.kind == "strokes":
             continue
-        one = (Place.of(config), config.image_size, config.channels, config.cache, config.skip_unreadable)
+        pixels = (config.image_size, config.channels, config.fit, config.white)
+        one = (Place.of(config), *pixels, config.cache, config.skip_unreadable)
         if one not in seen:
             if config.kind not in OWN:
                 _make_ready(config)

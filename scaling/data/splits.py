@@ -14,7 +14,7 @@ from scaling.config.strokes_config import StrokesConfig
 from scaling.data.batches.resident import ResidentImages
 from scaling.data.batches.stream import StreamedImages, read_rows
 from scaling.data.errors import DataError
-from scaling.data.pixels.decode_all import RowFacts
+from scaling.data.pixels.facts import pixel_sums
 from scaling.data.pixels.open_images import refuse_unreadable, with_whole_rows
 from scaling.data.sources import strokes
 from scaling.data.sources.read import OWN, Place, read_place
@@ -74,7 +74,7 @@ def _stroke_pool(
     """Images and labels of a stream on the device, and the sums of each image."""
     images, labels = strokes.draw(config, image_size=image_size, stream=stream, count=count)
     on_device = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
-    return *on_device, RowFacts.of(images).sums
+    return *on_device, pixel_sums(images)
 
 
 def _round_up(count: int) -> int:

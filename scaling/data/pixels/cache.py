@@ -1,7 +1,7 @@
 """Images decoded once: an entry of the cache holds one data set at one size as uint8 pixels that processes map.
 
 An entry is a folder named by a hash of contents and settings: `catalogue.json` (classes, keys, labels, what could not
-be read), `rows.npy` (a checksum and sums for each image) and `images.u8`. It is made beside its place and moved there
+be read), `rows.i8` (what `RowFacts` holds of each image) and `images.u8`. It is made beside its place and moved there
 in one step, by one process while others wait; what is damaged is found by its checksums and made again.
 """
 
@@ -22,7 +22,9 @@ from typing import Any
 import numpy as np
 
 from scaling.data.pixels.decode import VERSION
-from scaling.data.pixels.decode_all import RowFacts, Square, decode_all
+from scaling.data.pixels.decode_all import decode_all
+from scaling.data.pixels.facts import RowFacts, with_white
+from scaling.data.pixels.square import Square
 from scaling.data.sources.catalogue import Catalogue
 
 _CHECK_ALL = 1 << 30  # bytes; entries up to this size are checked whole when a process opens them
@@ -73,7 +75,8 @@ class Decoded:
 
 def entry_name(content: str, square: Square) -> str:
     """Another content, size or way of decoding has another one."""
-    words = [content, square.image_size, square.channels, VERSION]
+    size, channels, *later = square.words()
+    words = [content, size, channels, VERSION, *later]
     return hashlib.sha256(json.dumps(words).encode()).hexdigest()[:32]
 
 
@@ -107,15 +110,14 @@ def open_entry(place: Path, square: Square, paths: tuple[str, ...] | None) -> De
     values = json.loads(_read_whole(place / "catalogue.json"))
     keys, classes, labels = tuple(values["keys"]), tuple(values["classes"]), np.array(values["labels"], dtype=np.int64)
     catalogue = Catalogue(classes, keys, labels, values["sizes"], paths)
-    numbers = np.frombuffer(_read_whole(place / "rows.i8"), dtype="<i8").reshape(len(labels), 1 + 2 * square.channels)
-    facts = RowFacts(numbers[:, 0].astype(np.uint32), numbers[:, 1:].reshape(len(labels), square.channels, 2))
+    facts = RowFacts.from_bytes(_read_whole(place / "rows.i8"), rows=len(labels), channels=square.channels)
     images, file, shape = None, place / "images.u8", (len(labels), *square.shape)
     if values["pixels"]:
         if not file.is_file() or file.stat().st_size != np.prod(shape):
             raise Damaged(f"{file} is not whole")
         # Copy on write: torch wants memory that it may write to, and the file stays as it is.
         images = np.memmap(file, dtype=np.uint8, mode="c", shape=shape)
-    return Decoded(catalogue, square, dict(values["unreadable"]), facts, images, place)
+    return Decoded(catalogue, with_white(square, facts), dict(values["unreadable"]), facts, images, place)
 
 
 def _write_entry(making: Path, square: Square, load: Loader, keep: bool) -> None:
@@ -128,8 +130,7 @@ def _write_entry(making: Path, square: Square, load: Loader, keep: bool) -> None
             else:
                 handle.truncate(size)
     unreadable, facts = decode_all(catalogue, arrays, square, into=file if keep else None)
-    numbers = np.concatenate([facts.checks[:, None].astype("<i8"), facts.sums.reshape(len(facts.sums), -1)], axis=1)
-    _write_whole(making / "rows.i8", numbers.astype("<i8").tobytes())
+    _write_whole(making / "rows.i8", facts.to_bytes())
     values = {"classes": catalogue.classes, "keys": catalogue.keys, "labels": catalogue.labels.tolist()}
     values |= {"sizes": catalogue.sizes, "unreadable": sorted(unreadable.items()), "pixels": keep}
     _write_whole(making / "catalogue.json", json.dumps(values).encode())  # a name that is not UTF-8 is escaped
@@ -233,4 +234,4 @@ def open_decoded(
     catalogue, arrays = load()
     images = np.zeros((len(catalogue.labels), *square.shape), dtype=np.uint8) if in_memory and keep else None
     unreadable, facts = decode_all(catalogue, arrays, square, into=images)
-    return Decoded(catalogue, square, unreadable, facts, images, note=note)
+    return Decoded(catalogue, with_white(square, facts), unreadable, facts, images, note=note)

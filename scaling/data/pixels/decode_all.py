@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-import zlib
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from scaling.data.errors import DataError, UnreadableImage
-from scaling.data.pixels.decode import decode, decode_array
+from scaling.data.pixels.decode import decode_array, see, to_square
+from scaling.data.pixels.facts import RowFacts, checksums, pixel_sums, with_white
+from scaling.data.pixels.square import Square
 from scaling.data.sources.catalogue import Catalogue
 from scaling.records.files import cores
 
@@ -26,60 +28,60 @@ _MANY = 2000  # images from which on it pays to start processes, and to say what
 
 
 @dataclass(frozen=True)
-class Square:
-    """The shape that every image is brought to."""
+class _Part:
+    """Decoded rows: uint8 pixels (rows, channels, size, size), what is known of them, and by row what is unreadable."""
 
-    image_size: int
-    channels: int
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return (self.channels, self.image_size, self.image_size)
+    pixels: np.ndarray
+    facts: RowFacts
+    unreadable: dict[int, str]
 
 
-@dataclass(frozen=True)
-class RowFacts:
-    """What is known of every image: its checksum, and the sums from which any subset's mean and deviation follow."""
-
-    checks: np.ndarray  # uint32 (rows,) CRC-32
-    sums: np.ndarray  # int64 (rows, channels, 2): of the values and of their squares
-
-    @classmethod
-    def of(cls, pixels: np.ndarray) -> RowFacts:
-        flat = pixels.reshape(*pixels.shape[:2], -1)
-        squares = np.square(flat, dtype=np.uint16).sum(2, dtype=np.int64)  # 255 squared fits
-        checks = np.array([zlib.crc32(image) for image in pixels], dtype=np.uint32)
-        return cls(checks, np.stack([flat.sum(2, dtype=np.int64), squares], axis=2))
-
-    @classmethod
-    def joined(cls, parts: list[RowFacts]) -> RowFacts:
-        return cls(np.concatenate([part.checks for part in parts]), np.concatenate([part.sums for part in parts]))
-
-
-def decode_rows(paths: tuple[str, ...], square: Square) -> tuple[np.ndarray, dict[int, str]]:
-    """uint8 (len(paths), channels, size, size); what cannot be read stays black and is named with its reason."""
-    pixels = np.zeros((len(paths), *square.shape), dtype=np.uint8)
+def _from_files(sources: Sequence[str | bytes], square: Square) -> _Part:
+    rows = len(sources)
+    pixels = np.zeros((rows, *square.shape), dtype=np.uint8)
+    digests, sides = np.zeros((rows, 2), dtype=np.uint64), np.zeros((rows, 2), dtype=np.int64)
+    depths, tops = np.zeros(rows, dtype=np.int64), np.zeros(rows, dtype=np.int64)
     unreadable = {}
-    for i, path in enumerate(paths):
+    for i, source in enumerate(sources):
         try:
-            pixels[i] = decode(path, image_size=square.image_size, channels=square.channels)
+            seen = see(source, square)
+            pixels[i], digests[i], sides[i] = to_square(seen.picture, square), seen.digest(), seen.picture.size
+            depths[i], tops[i] = seen.depth, seen.top
         except UnreadableImage as error:
             unreadable[i] = str(error)
-    return pixels, unreadable
+    return _Part(pixels, _facts(pixels, digests, depths, tops, sides), unreadable)
 
 
-def _one_chunk(source: tuple[str, ...] | np.ndarray, square: Square, first: int, into: Path | np.ndarray | None) -> Any:
+def _from_arrays(arrays: np.ndarray, square: Square) -> _Part:
+    pixels, digests = decode_array(arrays, square)
+    rows = len(arrays)
+    sides = np.tile(np.array([arrays.shape[2], arrays.shape[1]], dtype=np.int64), (rows, 1))
+    depths, tops = np.full(rows, 8, dtype=np.int64), np.zeros(rows, dtype=np.int64)
+    return _Part(pixels, _facts(pixels, digests, depths, tops, sides), {})
+
+
+def _facts(pixels: np.ndarray, *others: np.ndarray) -> RowFacts:
+    return RowFacts(checksums(pixels), pixel_sums(pixels), *others)
+
+
+def decode_rows(sources: Sequence[str | bytes], square: Square) -> tuple[np.ndarray, dict[int, str]]:
+    """uint8 (len(sources), channels, size, size); what cannot be read stays black and is named with its reason.
+
+    Args:
+        sources: paths of files, or their contents.
+    """
+    part = _from_files(sources, square)
+    return part.pixels, part.unreadable
+
+
+def _one_chunk(source: Any, square: Square, first: int, into: Path | np.ndarray | None) -> Any:
     """Decodes one chunk of rows into its place; returns what is unreadable in it, and the facts of its rows."""
-    if isinstance(source, np.ndarray):
-        pixels = decode_array(source, image_size=square.image_size, channels=square.channels)
-        unreadable: dict[int, str] = {}
-    else:
-        pixels, unreadable = decode_rows(source, square)
+    part = (_from_arrays if isinstance(source, np.ndarray) else _from_files)(source, square)
     if isinstance(into, Path):
-        _write(into, first, pixels)
+        _write(into, first, part.pixels)
     elif into is not None:
-        into[first : first + len(pixels)] = pixels
-    return {first + i: reason for i, reason in unreadable.items()}, RowFacts.of(pixels)
+        into[first : first + len(part.pixels)] = part.pixels
+    return {first + i: reason for i, reason in part.unreadable.items()}, part.facts
 
 
 def _write(file: Path, first: int, pixels: np.ndarray) -> None:
@@ -91,7 +93,8 @@ def _write(file: Path, first: int, pixels: np.ndarray) -> None:
 def decode_all(
     catalogue: Catalogue, arrays: np.ndarray | None, square: Square, *, into: Path | np.ndarray | None
 ) -> tuple[dict[int, str], RowFacts]:
-    """Decodes every row, from its file or from `arrays` (rows, height, width[, 3]).
+    """Decodes every row, from its file or from `arrays` (rows, height, width[, 3]); images with more than 8 bits once
+    more when it is known what is white among them.
 
     Args:
         into: a file of the right size, an array (rows, channels, size, size), or None only to see what can be read.
@@ -108,21 +111,30 @@ def decode_all(
     assert source is not None
     rows = len(catalogue.labels)
     chunks = [(source[first : first + _CHUNK], square, first, into) for first in range(0, rows, _CHUNK)]
-    helpers = cores()
     # Files only: arrays are at hand already. A daemonic process may not have children, and an array is not shared.
     alone = arrays is not None or isinstance(into, np.ndarray) or multiprocessing.current_process().daemon
-    if alone or rows < _MANY or helpers == 1:
-        done = [_one_chunk(*chunk) for chunk in chunks]
-    else:
-        print(f"decoding {rows:,} images, once ({helpers} processes)", file=sys.stderr)
-        try:
-            context = multiprocessing.get_context(_start_method())
-            with ProcessPoolExecutor(helpers, mp_context=context, initializer=_end_with_parent) as pool:
-                done = list(pool.map(_one_chunk, *zip(*chunks, strict=True)))
-        except BrokenProcessPool as error:
-            raise DataError("a process that decoded images was killed; is there too little memory?") from error
+    done = _decode_chunks(chunks, alone=alone)
+    found = with_white(square, RowFacts.joined([facts for _, facts in done]))
+    if found != square:
+        wide = [i for i, (_, facts) in enumerate(done) if (facts.depths > 8).any()]
+        again = [(part, found, first, place) for part, _, first, place in (chunks[i] for i in wide)]
+        for i, part in zip(wide, _decode_chunks(again, alone=alone), strict=True):
+            done[i] = part
     unreadable = {row: reason for bad, _ in done for row, reason in bad.items()}
     return unreadable, RowFacts.joined([facts for _, facts in done])
+
+
+def _decode_chunks(chunks: list[tuple[Any, Square, int, Any]], *, alone: bool) -> list[tuple[dict[int, str], RowFacts]]:
+    rows, helpers = sum(len(source) for source, *_ in chunks), cores()
+    if alone or rows < _MANY or helpers == 1:
+        return [_one_chunk(*chunk) for chunk in chunks]
+    print(f"decoding {rows:,} images, once ({helpers} processes)", file=sys.stderr)
+    try:
+        context = multiprocessing.get_context(_start_method())
+        with ProcessPoolExecutor(helpers, mp_context=context, initializer=_end_with_parent) as pool:
+            return list(pool.map(_one_chunk, *zip(*chunks, strict=True)))
+    except BrokenProcessPool as error:
+        raise DataError("a process that decoded images was killed; is there too little memory?") from error
 
 
 def _end_with_parent() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from scaling.data.errors import DataError
 from scaling.data.pixels.cache import Damaged, Decoded, Loader, discard, open_decoded
-from scaling.data.pixels.decode_all import Square
+from scaling.data.pixels.square import Square
 from scaling.data.sources import published
 from scaling.data.sources.catalogue import Catalogue
 from scaling.data.sources.fingerprint import content_hashes
@@ -93,6 +93,11 @@ def _open(place: Place, square: Square, cache: Path, limit: int, in_memory: bool
     )
 
 
+def stated_white(white: str) -> float | None:
+    """What `data.white` says: a number, or None for auto."""
+    return None if white == "auto" else float(white)
+
+
 def open_images(config: DataConfig, *, in_memory: bool = True) -> Decoded:
     """The decoded images of a config, kept open for the next run of this process.
 
@@ -102,7 +107,7 @@ def open_images(config: DataConfig, *, in_memory: bool = True) -> Decoded:
     Raises:
         DataError: the images are not there.
     """
-    square = Square(config.image_size, config.channels)
+    square = Square(config.image_size, config.channels, config.fit, stated_white(config.white))
     limit = int(config.cache_gb * 1e9)
     return _open(Place.of(config), square, cache_folder(config.cache), limit, in_memory)
 
