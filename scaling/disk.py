@@ -26,10 +26,10 @@ CELL_FILES = {
     "damaged": (f"{FILE_NAME}.damaged-*", "*.damaged-*", TEMPORARY),
 }
 SWEEP_FOLDERS = {"wandb": "wandb", "tensorboard": "tensorboard", "csv": "csv", "jobs": ".submitit", "report": "report"}
-KINDS = (*CELL_FILES, *SWEEP_FOLDERS, "cache")
+REMOVABLE = (*CELL_FILES, *SWEEP_FOLDERS, "cache")
 USAGE = f"""usage: python -m scaling.disk [out=runs] [sweep=NAME] [remove=KIND,KIND]
 
-Says what the sweeps below `out` and the cache of decoded images take. Kinds: {", ".join(KINDS)}.
+Says what the sweeps below `out` and the cache of decoded images take. Kinds: {", ".join(REMOVABLE)}.
 Records (record.json, curve.csv, wrong.npz) and recipes are never removed; cells at which a process works are left.
 """
 
@@ -135,13 +135,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = dict(word.split("=", 1) for word in arguments if "=" in word)
     strange = [word for word in arguments if "=" not in word] + sorted(set(words) - {"out", "sweep", "remove"})
     kinds = [kind for kind in words.get("remove", "").split(",") if kind]
-    unknown = sorted(set(kinds) - set(KINDS))
+    unknown = sorted(set(kinds) - set(REMOVABLE))
     out, sweep = Path(words.get("out", "runs")), words.get("sweep")
     if strange:
         print(f"error: {', '.join(strange)}: this takes out=, sweep= and remove=", file=sys.stderr)
         return 2
     if unknown:
-        print(f"error: remove={','.join(unknown)}: the kinds are {', '.join(KINDS)}; records stay", file=sys.stderr)
+        print(f"error: remove={','.join(unknown)}: the kinds are {', '.join(REMOVABLE)}; records stay", file=sys.stderr)
         return 2
     if sweep is not None and not (out / sweep).is_dir():
         print(f"error: {out / sweep} is not there", file=sys.stderr)

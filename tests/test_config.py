@@ -216,18 +216,18 @@ VALUES = ["plain", "with space", "a'b", 'a"b', "a,b", "k=v", "[1]", "back\\slash
 def test_overrides_for_the_record_survive_hydras_grammar(value: str) -> None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    from scaling.compose.paths import _literal
+    from scaling.records.words import hydra_value
 
-    assert OverridesParser.create().parse_override(f"key={_literal(value)}").value() == value
+    assert OverridesParser.create().parse_override(f"key={hydra_value(value)}").value() == value
 
 
 @pytest.mark.parametrize("value", [None, True, 3, -2, 0.25, 1e-5, [1, 2], ["a b", "c"]])
 def test_other_values_survive_too(value: object) -> None:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    from scaling.compose.paths import _literal
+    from scaling.records.words import hydra_value
 
-    assert OverridesParser.create().parse_override(f"key={_literal(value)}").value() == value
+    assert OverridesParser.create().parse_override(f"key={hydra_value(value)}").value() == value
 
 
 def test_rerun_overrides_compose_the_same_cell(make_cell: Callable) -> None:

@@ -30,7 +30,7 @@ def test_streams_and_seeds_differ() -> None:
 
 
 def test_pixels_are_pinned() -> None:
-    """A change of the pixels must raise strokes.VERSION, or old records would pass for new ones."""
+    """A change of the pixels must raise strokes.STROKES_VERSION, or old records would pass for new ones."""
     images, _ = draw(StrokesConfig(noise=0.0), image_size=12, stream=3, count=40)
     coarse = np.round(images / 16).astype(np.uint8)  # platforms may round the last bit of a float differently
     assert hashlib.sha256(coarse.tobytes()).hexdigest()[:12] == "f0dc141903d8"

@@ -18,11 +18,7 @@ from scaling.compose.paths import rerun_overrides
 from scaling.compose.recipe import read_recipe, recipe_words
 from scaling.compose.study_config import StudyConfig, parse_study
 from scaling.config import CellConfig
-
-
-def key_of(word: str) -> str:
-    """The key of an override."""
-    return word.split("=", 1)[0].lstrip("+~")
+from scaling.records.words import key_of
 
 
 @dataclass(frozen=True)

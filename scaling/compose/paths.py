@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+
+from scaling.records.words import hydra_value
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -22,23 +23,6 @@ if not OmegaConf.has_resolver("scaling_root"):
 # Settings that say where and how to run, not what: a record's row does without them.
 STUDY = ("dry_run", "recipe", "tune", "tuning", "check", "check_at")
 _NOT_IDENTITY = "hydra sweeps out wandb trackers device workers retry keep fail_fast checkpoint_seconds purpose".split()
-
-
-def _literal(value: Any) -> str:
-    """`value` in the grammar of Hydra's overrides."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return "[" + ",".join(_literal(item) for item in value) + "]"
-    if isinstance(value, int | float):
-        return repr(value)
-    if re.fullmatch(r"[A-Za-z_][\w./-]*", value) and value.lower() not in ("null", "true", "false", "nan", "inf"):
-        return value
-    # Inside quotes a backslash is literal unless it stands before a quote.
-    escaped = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), value)
-    return f"'{escaped}'"
 
 
 def _leaves(node: Any, prefix: str = "") -> dict[str, Any]:
@@ -66,8 +50,8 @@ def rerun_overrides(config: DictConfig, base: DictConfig, choices: Mapping[str, 
     """
     defaults = settings(base)
     changed = {key: value for key, value in settings(config).items() if key not in defaults or defaults[key] != value}
-    groups = [f"{group}={_literal(choice)}" for group, choice in sorted(choices.items())]
-    return tuple(groups + [f"{key}={_literal(value)}" for key, value in sorted(changed.items())])
+    groups = [f"{group}={hydra_value(choice)}" for group, choice in sorted(choices.items())]
+    return tuple(groups + [f"{key}={hydra_value(value)}" for key, value in sorted(changed.items())])
 
 
 def list_options(folder: Path) -> list[tuple[str, str]]:

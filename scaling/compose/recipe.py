@@ -25,6 +25,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from scaling.compose.paths import CONF
 from scaling.config import CellConfig, ConfigError
 from scaling.records.files import one_line, write_whole
+from scaling.records.words import key_of
 
 
 def round_setting(value: float) -> float:
@@ -116,7 +117,7 @@ def recipe_words(names: Sequence[str], cell: CellConfig, words: Sequence[str]) -
     Raises:
         ConfigError: a recipe does not know the cell's model on its question.
     """
-    given = {word.split("=", 1)[0].lstrip("+") for word in words}
+    given = {key_of(word) for word in words}
     added = []
     for name in names:
         recipe = read_recipe(name)

@@ -11,12 +11,12 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from scaling.compose.grids import Grid, GridError, Values, expand, narrow, read_block
+from scaling.records.words import hydra_value
 
 
-def _literal(value: Any) -> str:
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _text(value: Any) -> str:
+    """A value of a sweep file as a word has it. A text stays as it is: it may be a list, as in `1,2`."""
+    return value if isinstance(value, str) else hydra_value(value)
 
 
 def _values(override: Override) -> list[str]:
@@ -33,7 +33,7 @@ def _blocks(cells: list[Any], params: dict[str, Any]) -> list[Any]:
         raise HydraException("hydra.sweeper has params and cells; write the params as one more entry of cells")
     for key, value in params.items():
         if isinstance(value, list):
-            texts = ",".join(_literal(item) for item in value)
+            texts = ",".join(_text(item) for item in value)
             raise HydraException(
                 f"hydra.sweeper.params.{key} is a YAML list, which Hydra would run as one job; write the text "
                 f"{key}: {texts} there, or a list under hydra.sweeper.cells"
@@ -56,7 +56,7 @@ def job_words(loader: Any, cells: Any, params: Any, arguments: Sequence[str]) ->
 
     def read(key: str, value: Any) -> list[str]:
         items = value if isinstance(value, list) else [value]
-        overrides = [parser.parse_override(f"{key}={_literal(item)}") for item in items]
+        overrides = [parser.parse_override(f"{key}={_text(item)}") for item in items]
         return [text for override in overrides for text in _values(override)]
 
     asked: Values = {}

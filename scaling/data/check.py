@@ -12,7 +12,7 @@ from scaling.data.errors import DataError
 from scaling.data.pixels.square import FITS
 from scaling.data.sources.published import PUBLISHED
 from scaling.data.sources.read import OWN, Place, read_place
-from scaling.data.sources.strokes import VERSION as STROKES_VERSION
+from scaling.data.sources.strokes import STROKES_VERSION
 from scaling.data.subsets.parts import examples_to_train_on
 from scaling.records.files import cache_folder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Sequence
@@ -10,7 +11,8 @@ from typing import Any
 
 from scaling.compose.composer import Composer, Job
 from scaling.config import ConfigError
-from scaling.study.tuner import with_words
+from scaling.records.question import question_of
+from scaling.records.words import key_of, replace_words
 
 FACTOR = 2.0
 REPORT = Path("report") / "crossover.json"
@@ -30,8 +32,7 @@ def _crossings(path: Path) -> list[tuple[dict[str, Any], float]]:
 
 
 def _is_of(job: Job, key: dict[str, Any]) -> bool:
-    data = job.cell.data
-    mine = {"data": data.name, "locality": data.locality, "image_size": data.image_size}
+    mine = dataclasses.asdict(question_of(job.cell))
     return all(key.get(name) in (None, value) for name, value in mine.items())
 
 
@@ -64,7 +65,7 @@ def budget_jobs(composer: Composer, jobs: Sequence[Job], at: tuple[int, ...] | s
     Raises:
         ConfigError: no cell of the sweep has such a size, or no crossing is reported.
     """
-    usual = [job for job in jobs if not any(word.lstrip("+").startswith("optim.") for word in job.words)] or list(jobs)
+    usual = [job for job in jobs if not any(key_of(word).startswith("optim.") for word in job.words)] or list(jobs)
     cell, sizes = usual[0].cell, sorted({job.cell.data.train_size for job in usual})
     where: tuple[int, ...] | list[tuple[dict[str, Any], float]]
     if isinstance(at, str):
@@ -83,4 +84,7 @@ def budget_jobs(composer: Composer, jobs: Sequence[Job], at: tuple[int, ...] | s
     chosen = [job for job in usual if job.cell.data.train_size in _sizes_of(job, usual, where)]
     if not chosen:
         raise ConfigError(f"check_at={at}: no cell of this sweep belongs to the questions that cross there")
-    return [composer.job(with_words(job, budget__factor=FACTOR * job.cell.budget.factor)) for job in chosen]
+    factors = [FACTOR * job.cell.budget.factor for job in chosen]
+    return [
+        composer.job(replace_words(job.words, {"budget.factor": f})) for job, f in zip(chosen, factors, strict=True)
+    ]

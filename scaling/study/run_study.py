@@ -6,14 +6,15 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from scaling.compose.composer import Composer, Job, key_of
+from scaling.compose.composer import Composer, Job
 from scaling.compose.study_config import StudyConfig
 from scaling.config import CellConfig, ConfigError
 from scaling.config.model_config import ARCHITECTURE
+from scaling.records.words import key_of
 from scaling.study.double_budget import budget_jobs
 from scaling.study.price import price, sentence
 from scaling.study.tune import tune
-from scaling.study.tuner import Question, TrialFailed, Tuner, question_of
+from scaling.study.tuner import Asker, TrialFailed, Tuner, asker_of
 from scaling.sweep.run_cells import Outcome, cells_due, check_ready, make_ready
 from scaling.sweep.runners import Runner
 from scaling.sweep.torchrun import started_by_torchrun
@@ -40,14 +41,14 @@ def compose_jobs(composer: Composer, words: Sequence[Sequence[str]]) -> list[Job
         ConfigError: a cell cannot work, or two models of one name would share a curve.
     """
     jobs = [composer.job(job) for job in words]
-    shapes: dict[Question, dict[str, object]] = {}
+    shapes: dict[Asker, dict[str, object]] = {}
     for job in jobs:
-        question = question_of(job)
+        asker = asker_of(job)
         mine = {key: getattr(job.cell.model, key) for key in ARCHITECTURE}
-        other = shapes.setdefault(question, mine)
+        other = shapes.setdefault(asker, mine)
         if mine != other:
             apart = ", ".join(f"{key} {other[key]} and {mine[key]}" for key in ARCHITECTURE if mine[key] != other[key])
-            raise ConfigError(f"two models are called {question[0]} ({apart}): one curve would mix them; without "
+            raise ConfigError(f"two models are called {asker[0]} ({apart}): one curve would mix them; without "
                               "model.name= the results name each after what was changed")  # fmt: skip
     return jobs
 

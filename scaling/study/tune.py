@@ -16,14 +16,14 @@ from scaling.compose.paths import CONF
 from scaling.compose.recipe import Entry, Recipe, round_setting, write_recipe
 from scaling.config import ConfigError
 from scaling.study.optimum import Optimum, Rule, find_optimum, fit_rule, mean_errors
-from scaling.study.tuner import Asked, Question, Search, Tuner, question_of, setting
+from scaling.study.tuner import Asked, Asker, Search, Tuner, asker_of, setting
 
 
 @dataclass(frozen=True)
 class Found:
     """The rule of one model on one question, and what it rests on."""
 
-    question: Question
+    asker: Asker
     rule: Rule
     searches: list[Search]
     optima: dict[int, Optimum]
@@ -43,22 +43,22 @@ def _check_held(tuner: Tuner, found: Found, held: Search) -> Found:
         text += f", and {best:g} has {means[best]:.3f}: the rule of the other sizes does not hold there"
     optima = found.optima | {held.size: optimum}
     notes = (*found.notes, f"{text}; it was then fitted with this size, too")
-    return Found(found.question, fit_rule(optima), [*found.searches, held], optima, notes)
+    return Found(found.asker, fit_rule(optima), [*found.searches, held], optima, notes)
 
 
 def _find(tuner: Tuner) -> list[Found]:
     searches = tuner.searches(tuner.tuned_sizes())
     tuner.search(searches)
     found = []
-    for question in tuner.templates:
-        mine = [search for search in searches if question_of(search.template) == question]
+    for asker in tuner.templates:
+        mine = [search for search in searches if asker_of(search.template) == asker]
         optima = {search.size: search.optimum() for search in mine}
         notes = tuple(
             f"at n = {n} the best value tried, {o.best_tried:g}, is at the edge of its grid"
             for n, o in optima.items()
             if o.at_edge
         )
-        found.append(Found(question, fit_rule(optima), mine, optima, notes))
+        found.append(Found(asker, fit_rule(optima), mine, optima, notes))
     size = tuner.held_size()
     if size is not None:
         held = tuner.searches([size])
@@ -75,10 +75,10 @@ def _find(tuner: Tuner) -> list[Found]:
 
 
 def _entry(found: Found) -> Entry:
-    model, data, locality, image_size = found.question
+    model, asked = found.asker
     sizes, tried = [s.size for s in found.searches], [t.value for s in found.searches for t in s.trials]
     return Entry(
-        model=model, data=data, locality=locality, image_size=image_size,
+        model=model, data=asked.data, locality=asked.locality, image_size=asked.image_size,
         value=round_setting(found.rule.value), at=round_setting(found.rule.at), exponent=round(found.rule.exponent, 3),
         # Beyond a factor of four from the sizes that were looked at, the rule is not believed.
         smallest=min(sizes) / 4, largest=max(sizes) * 4, lowest=min(tried), highest=max(tried),
@@ -91,13 +91,13 @@ def _run_fresh(tuner: Tuner, entries: Sequence[Entry]) -> list[Entry]:
     """The chosen values once more, with seeds that no trial had: an error that was not picked for being low."""
     if not tuner.fresh:
         return list(entries)
-    by_question = dict(zip(tuner.templates, entries, strict=True))
+    by_asker = dict(zip(tuner.templates, entries, strict=True))
     searches = tuner.searches(tuner.tuned_sizes())
-    chosen = [(search, by_question[question_of(search.template)].value_at(search.size)) for search in searches]
+    chosen = [(search, by_asker[asker_of(search.template)].value_at(search.size)) for search in searches]
     tuner.run([(search, value, seed) for search, value in chosen for seed in tuner.fresh])
     noted = []
-    for question, entry in by_question.items():
-        mine = [search for search in searches if question_of(search.template) == question]
+    for asker, entry in by_asker.items():
+        mine = [search for search in searches if asker_of(search.template) == asker]
         texts = [f"{statistics.mean(search.errors.values()):.3f} at n = {search.size}" for search in mine]
         note = f"fresh seeds {', '.join(map(str, tuner.fresh))}: validation error {', '.join(texts)}"
         noted.append(Entry(**{**vars(entry), "notes": (*entry.notes, note)}))

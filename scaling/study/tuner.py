@@ -10,17 +10,24 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from scaling.compose.composer import Composer, Job, key_of
+from scaling.compose.composer import Composer, Job
 from scaling.compose.recipe import round_setting
 from scaling.compose.study_config import StudyConfig, TuningConfig
 from scaling.config import CellConfig, ConfigError
 from scaling.records.files import last_line
+from scaling.records.question import Question, question_of
 from scaling.records.record import FILE_NAME, read_record
+from scaling.records.words import Value, replace_words
 from scaling.study.optimum import Optimum, Trial, best_value, find_optimum, mean_errors
 
 FAR = 8  # between the two sizes that are tuned
 Launch = Callable[[Sequence[Job]], object]
-Question = tuple[str, str, float, int]  # model, data, locality, image size
+Asker = tuple[str, Question]  # a model's label and what it is asked
+
+
+def asker_of(job: Job) -> Asker:
+    """Returns the model and question that a job's searches are for."""
+    return job.cell.model_label, question_of(job.cell)
 
 
 class TrialFailed(RuntimeError):
@@ -40,18 +47,6 @@ def setting(cell: CellConfig, key: str) -> float:
             f"tune={key}: {cell.model_label} has {value}; a log grid needs a positive number to start from"
         )
     return float(value)
-
-
-def question_of(job: Job) -> Question:
-    data = job.cell.data
-    return (job.cell.model_label, str(data.name), data.locality, data.image_size)
-
-
-def with_words(job: Job, **changed: object) -> list[str]:
-    """The job's words with some settings replaced (dots written as __)."""
-    new = {key.replace("__", "."): value for key, value in changed.items()}
-    kept = [word for word in job.words if key_of(word) not in new]
-    return kept + [f"{key}={value}" for key, value in new.items()]
 
 
 @dataclass
@@ -118,8 +113,8 @@ class Tuner:
         self.key, self.tuning = study.tune, study.tuning
         self._composer, self._launch = composer, launch
         plain = [job for job in jobs if not job.sets(self.key)] or list(jobs)
-        self.templates = dict(sorted({question_of(job): job for job in reversed(plain)}.items()))
-        self._of_size = {(question_of(job), job.cell.data.train_size): job for job in reversed(plain)}
+        self.templates = dict(sorted({asker_of(job): job for job in reversed(plain)}.items()))
+        self._of_size = {(asker_of(job), job.cell.data.train_size): job for job in reversed(plain)}
         self.sizes = sorted({job.cell.data.train_size for job in plain})
         known = sorted({job.cell.seed for job in plain})
         count = self.tuning.seeds + self.tuning.fresh
@@ -145,14 +140,14 @@ class Tuner:
     def searches(self, sizes: Sequence[int]) -> list[Search]:
         """A search for every question and size, from the sweep's own cell of that size where it has one."""
         return [
-            Search(self._of_size.get((question, n), job), n, self.key, self.tuning)
-            for question, job in self.templates.items()
+            Search(self._of_size.get((asker, n), job), n, self.key, self.tuning)
+            for asker, job in self.templates.items()
             for n in sizes
         ]
 
     def job(self, search: Search, value: float, seed: int) -> Job:
-        changed = {"data__train_size": search.size, "seed": seed, self.key.replace(".", "__"): value, "purpose": "tune"}
-        return self._composer.job(with_words(search.template, **changed))
+        changes: dict[str, Value] = {"data.train_size": search.size, "seed": seed, self.key: value, "purpose": "tune"}
+        return self._composer.job(replace_words(search.template.words, changes))
 
     def outline(self) -> list[CellConfig]:
         """Cells that cost what the trials will cost if no grid grows, those of the first seed standing for all."""

@@ -25,7 +25,7 @@ from scaling.records.files import set_aside, write_whole
 
 _KEPT = 2
 
-State = dict[str, Any]  # tensors, numbers, strings, and lists and dicts of them: read back by weights only
+RunState = dict[str, Any]  # tensors, numbers, strings, and lists and dicts of them: read back by weights only
 
 
 class Stopped(BaseException):
@@ -60,7 +60,7 @@ class StopRequest:
 stop_request = StopRequest()
 
 
-def capture(model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device, **more: Any) -> State:
+def capture(model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device, **more: Any) -> RunState:
     """The state of a run between two steps, random states included (those of dropout and drop path)."""
     state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "random": torch.get_rng_state()} | more
     if device.type == "cuda":
@@ -70,7 +70,7 @@ def capture(model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.de
     return state
 
 
-def restore(state: State, model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device) -> None:
+def restore(state: RunState, model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device) -> None:
     """Puts model, optimiser and random states where `capture` found them."""
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
@@ -84,9 +84,9 @@ def restore(state: State, model: nn.Module, optimizer: torch.optim.Optimizer, de
 class Collected(Protocol):
     """What a run has collected beside its weights, such as its curve."""
 
-    def state(self) -> State: ...
+    def state(self) -> RunState: ...
 
-    def take_over(self, state: State) -> None: ...
+    def take_over(self, state: RunState) -> None: ...
 
 
 def clear_checkpoints(folder: Path) -> None:
@@ -115,14 +115,14 @@ class Checkpoints:
                  self._folder.glob(CHECKPOINTS)]  # fmt: skip
         return [path for _, path in sorted(((int(m[1]), path) for m, path in named if m), reverse=True)]
 
-    def load(self) -> State | None:
+    def load(self) -> RunState | None:
         """The newest checkpoint that can be believed; others are set aside, and named in a line."""
         for path in self._found():
             try:
                 content = path.read_bytes()
                 if hashlib.sha256(content).hexdigest()[:16] != path.stem.rsplit("-", 1)[1]:
                     raise ValueError("its content is not what was written")
-                state: State = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+                state: RunState = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
                 if state["config_hash"] != self._hash:
                     raise ValueError(f"it is of another configuration ({state['config_hash']})")
                 if self._rest:
@@ -139,7 +139,7 @@ class Checkpoints:
         passed = self._seconds is not None and time.monotonic() - self._last >= self._seconds
         return passed or stop_request.came
 
-    def save(self, state: State) -> None:
+    def save(self, state: RunState) -> None:
         """Writes a checkpoint; a disk that is full costs a warning, not the run.
 
         Raises:

@@ -13,10 +13,9 @@ import pandas as pd
 from analysis.arguments import InputError, TableArguments
 from analysis.estimator.rows.sources import PROVENANCE, read_source
 from analysis.estimator.rows.wrong_files import WRONG
+from scaling.records.question import QUESTION
 from scaling.records.record import COLUMNS
 
-# One question: rows that differ in these belong to different verdicts.
-QUESTION = ("data", "locality", "image_size", "num_classes")
 ERRORS = ("train_error", "val_error", "test_error")
 NUMBERS = (
     *ERRORS,

@@ -10,8 +10,8 @@ import numpy as np
 
 from scaling.config.strokes_config import StrokesConfig
 
-VERSION = 1  # part of the data fingerprint: raise it whenever the same settings give other pixels
-_CHUNK = 512  # images drawn from one random stream; part of what VERSION fixes
+STROKES_VERSION = 1  # part of the data fingerprint: raise it whenever the same settings give other pixels
+_CHUNK = 512  # images drawn from one random stream; part of what STROKES_VERSION fixes
 
 
 def _prototypes(config: StrokesConfig) -> np.ndarray:

@@ -1,0 +1,26 @@
+"""What a scaling curve is of: runs with the same question may share a curve and be compared. Free of torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from scaling.config import CellConfig
+
+
+@dataclass(frozen=True, order=True)
+class Question:
+    """The data that a model is asked about; the names are columns of the results and keys in `crossover.json`."""
+
+    data: str
+    locality: float
+    image_size: int
+    num_classes: int
+
+
+# Rows of results that differ in these belong to different verdicts.
+QUESTION: tuple[str, ...] = tuple(field.name for field in fields(Question))
+
+
+def question_of(cell: CellConfig) -> Question:
+    """Returns the question that a cell's record will belong to."""
+    return Question(str(cell.data.name), cell.data.locality, cell.data.image_size, cell.num_classes)
