@@ -15,6 +15,7 @@ from scaling.compose.recipe import Entry, Recipe, read_recipe, recipe_words, wri
 from scaling.compose.study_config import TuningConfig
 from scaling.config import ConfigError
 from scaling.records.cell_fields import known_fields, unfinished_record
+from scaling.records.question import Question
 from scaling.records.record import FILE_NAME, Record, read_record, write_record
 from scaling.study.command import cells_of, read_command
 from scaling.study.optimum import Optimum, Trial, find_optimum, fit_rule, mean_errors
@@ -164,8 +165,9 @@ class MadeUpTuner(Tuner):
             optim=SimpleNamespace(lr=6e-3),
             data=SimpleNamespace(name="strokes", locality=1.0, image_size=18, train_size=1),
             model_label="vit",
+            num_classes=10,
         )
-        self.templates = {("vit", "strokes", 1.0, 18): SimpleNamespace(cell=cell)}  # type: ignore[dict-item]
+        self.templates = {("vit", Question("strokes", 1.0, 18, 10)): SimpleNamespace(cell=cell)}  # type: ignore[dict-item]
         self._of_size = {}
         self._rng, self._exponent, self.shared = np.random.default_rng(seed), exponent, {}
         self._off = 2 ** self._rng.uniform(-1.5, 1.5)
