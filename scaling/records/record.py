@@ -77,6 +77,8 @@ class Record:
     test_balanced_error: float | None = None  # mean over the classes of each one's error; not in older records
     budget_rule: str | None = None  # steps, epochs or flops: what a run's length follows; not in older records
     purpose: str = "sweep"  # or tune: a tuner's trial, which does not say what a sweep was meant to hold
+    data_fingerprint: str | None = None  # of pictures, labels and splits; None in older records
+    files_left_out: int | None = None  # files below data.root that are not used
 
     def __post_init__(self) -> None:
         if self.status not in ("finished", "failed", "diverged"):

@@ -188,5 +188,5 @@ def answer(
     notes = [{"code": c.code, "message": c.message} for c in checks if c.status == "unknown"]
     if not audit:
         notes.append({"code": "audit_off", "message": "the verdict as the curves alone have it: audit=off"})
-    notes += _mixtures(fitted) + families.warnings
+    notes += [*rows.attrs.get("notes", ()), *_mixtures(fitted), *families.warnings]
     return Crossover(key, metric, axis, level, audit, verdict, pairs, checks, tuple(notes), selection, families)

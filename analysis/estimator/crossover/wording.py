@@ -69,6 +69,8 @@ def title(key: Mapping[str, Any]) -> str:
         parts.append(f"{key['image_size']:g}\N{MULTIPLICATION SIGN}{key['image_size']:g} pixels")
     if key.get("num_classes") is not None:
         parts.append(f"{key['num_classes']:g} classes")
+    if "data_fingerprint" in key:
+        parts.append(f"pictures {key['data_fingerprint'][:8]}" if key["data_fingerprint"] else "pictures not recorded")
     return ", ".join(parts)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.arguments import InputError, TableArguments
+from analysis.estimator.rows.data_sets import FINGERPRINT, data_notes, data_sets
 from analysis.estimator.rows.sources import PROVENANCE, read_source
 from analysis.estimator.rows.wrong_files import WRONG
 from scaling.records.question import QUESTION
@@ -172,19 +173,26 @@ def load(arguments: TableArguments) -> pd.DataFrame:
 
 
 def split_questions(table: pd.DataFrame) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-    """One part per question (data, locality, image_size; num_classes where it varies), most local first.
+    """One part per question (data, locality, image_size; num_classes where it varies; data_fingerprint where a data's
+    name has several), most local first. `attrs["notes"]` of a part are warnings about its data.
 
     A key's value is None where its column is absent.
     """
+    sets, notes = data_sets(table), data_notes(table)
     present = [c for c in QUESTION if c in table.columns]
     parts = []
-    groups: Iterable[Any] = table.groupby(present, dropna=False, sort=True) if present else [((), table)]
+    groups: Iterable[Any] = table.groupby([*present, sets.rename(FINGERPRINT)], dropna=False, sort=True)
     for values, rows in groups:
-        found = dict(zip(present, values, strict=True))
+        found = dict(zip((*present, FINGERPRINT), values, strict=True))
         key = {c: _key_value(found.get(c)) for c in QUESTION[:3]}
         if "num_classes" in found and table["num_classes"].nunique() > 1:
             key["num_classes"] = _key_value(found["num_classes"])
-        parts.append((key, rows.reset_index(drop=True)))
+        name = str(found.get("data", ""))
+        if (name, found[FINGERPRINT]) in notes and sum(known == name for known, _ in notes) > 1:
+            key[FINGERPRINT] = found[FINGERPRINT] or None
+        rows = rows.reset_index(drop=True)
+        rows.attrs["notes"] = notes.get((name, found[FINGERPRINT]), [])
+        parts.append((key, rows))
     # The images as they are come first: they are the question, lower localities its control.
     return sorted(parts, key=lambda p: (str(p[0]["data"]), -(p[0]["locality"] or 0), str(p[0]["image_size"])))
 
