@@ -16,6 +16,7 @@ import torch
 from scaling.compose.start_weights import weights_path
 from scaling.config import CellConfig
 from scaling.data.batches.augment import make_augment
+from scaling.data.identity import data_fields
 from scaling.data.splits import Splits, load_splits
 from scaling.models.build import build_model, config_train_flops, num_params
 from scaling.models.devices import TABLE, device_label, find_device, keep_freed_memory
@@ -155,6 +156,7 @@ def run_cell(cell: CellConfig) -> Record:
     with track(cell) as tracker:
         try:
             splits = load_splits(data, device, fingerprint=cell.fingerprint)
+            fields |= data_fields(data, cell.folder.parent)
             channels = data.channels
             model = build(cell, channels=channels, device=device)
             shape = dict(image_size=data.image_size, channels=channels, num_classes=cell.num_classes)
