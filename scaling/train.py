@@ -17,9 +17,10 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from scaling import __version__
+from scaling.compose.command_words import read_command_line
 from scaling.compose.composer import Composer
 from scaling.compose.paths import CONF, SWEEPS, list_options
-from scaling.compose.start_weights import inherit
+from scaling.compose.plain_errors import plain_line
 from scaling.config import ConfigError
 from scaling.records.exit_status import INTERRUPTED, drop_output, exit_status
 from scaling.study.run_study import finish, run_study
@@ -60,11 +61,7 @@ def print_help() -> None:
 
 def refuse(error: Exception) -> int:
     """Prints an error as one line and returns the exit status."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = "; ".join(lines)
-    # Hydra names the places it searched, which are of no use to a user, and lists options one a line.
-    text = text.split("; Config search path:")[0].replace(":; ", ": ")
-    print(f"error: {text}", file=sys.stderr)
+    print(f"error: {plain_line(error)}", file=sys.stderr)
     if started_by_torchrun() and os.environ["RANK"] != "0":
         time.sleep(20)  # torchrun ends all when one leaves, and the first process is the one that says why
     return 2
@@ -99,7 +96,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_help()
         return 0
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and the one line below is all that is printed
-    sys.argv[1:] = inherit(arguments)
+    try:
+        line = read_command_line(arguments)
+    except REFUSALS as error:
+        return refuse(error)
+    sys.argv[1:] = [*line.flags, *line.words]
     signal.signal(signal.SIGTERM, _stop)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which nohup sets
         signal.signal(signal.SIGHUP, _stop)

@@ -79,7 +79,7 @@ def test_every_sweep_file_expands_to_cells_that_parse(path: Path, image_folder: 
         (["budget.flops=1e12"], "no effect under budget.rule=steps"),
         (["precision=fp16"], "fp32, bf16 nor auto"),
         (["seed=-1"], "negative"),
-        (["seed=first"], "Integer"),
+        (["seed=first"], "seed=first is not a whole number"),
         (["precision=fp8"], "neither"),
         (["wandb.mode=sometimes"], "wandb.mode"),
         (["sweep='a/b'"], "letters"),

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from scaling.compose.paths import STUDY
+from scaling.compose.plain_errors import type_error
 from scaling.compose.start_weights import InitError, check_start
 from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, WandbConfig
 from scaling.config.model_config import ModelConfig, ModelError
@@ -46,9 +47,9 @@ def _read(kind: type[_T], node: Any, where: str) -> _T:
                 OmegaConf.set_readonly(schema[key], False)
         filled = OmegaConf.to_object(OmegaConf.merge(schema, values))
     except OmegaConfBaseException as error:
-        key = error.full_key or ""
-        text = first_line(error)
-        raise ConfigError(f"{where}.{key}: {text}" if key else f"{where}: {text}") from error
+        place = error.full_key or ""
+        key = place if where == "config" else f"{where}.{place}".rstrip(".")
+        raise ConfigError(type_error(key or where, first_line(error))) from error
     assert isinstance(filled, kind)
     _filled[same] = filled
     return filled
@@ -148,8 +149,8 @@ def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
         ConfigError: a setting is missing, of the wrong type, or cannot work on this data.
     """
     keys = {str(key) for key in config} - {"hydra", *STUDY}
-    groups: dict[str, Any] = {name: _read(kind, config.get(name), name) for name, kind in _GROUPS.items()}
     top = _read(_Top, OmegaConf.masked_copy(config, [k for k in keys if k not in _GROUPS]), "config")
+    groups: dict[str, Any] = {name: _read(kind, config.get(name), name) for name, kind in _GROUPS.items()}
     try:
         own = (os.path.abspath(top.out), os.path.abspath(os.path.join(top.out, top.sweep)))
         data, classes, fingerprint = check_data(groups["data"], own=own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra import initialize_config_dir
@@ -10,9 +11,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from scaling.compose.command_words import quoted, read_command_line
 from scaling.compose.composer import Composer
-from scaling.compose.paths import CONF
-from scaling.compose.start_weights import inherit
+from scaling.compose.paths import CONF, ROOT
 from scaling.compose.sweep_file import job_words
 from scaling.config import CellConfig
 from scaling.study.run_study import plan
@@ -22,15 +23,20 @@ def read_command(arguments: Sequence[str]) -> tuple[Composer, list[list[str]]]:
     """What composes the cells of `python -m scaling.train ARGUMENTS`, and every cell's words.
 
     Raises:
-        HydraException, OmegaConfBaseException: the command would be refused.
+        ConfigError, HydraException, OmegaConfBaseException: the command would be refused.
     """
-    inherited = inherit(arguments)
-    words = [word for word in inherited if word not in ("-m", "--multirun")]
+    line = read_command_line(arguments)
+    words = list(line.words)
+    if line.config_dir is not None:
+        words.append(
+            f"hydra.searchpath=[{quoted(f'file://{ROOT}')},{quoted(f'file://{Path(line.config_dir).resolve()}')}]"
+        )
     with initialize_config_dir(str(CONF), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
-        config: Any = loader.load_configuration("config", words, run_mode=RunMode.MULTIRUN, from_shell=False)
+        mode = RunMode.MULTIRUN
+        config: Any = loader.load_configuration(line.config_name, words, run_mode=mode, from_shell=False)
     task = list(config.hydra.overrides.task)
-    if len(words) == len(inherited) and config.hydra.mode != RunMode.MULTIRUN:
+    if not line.multirun and config.hydra.mode != RunMode.MULTIRUN:
         return Composer(loader, config), [task]
     sweeper = OmegaConf.to_container(config.hydra.sweeper)
     assert isinstance(sweeper, dict)
