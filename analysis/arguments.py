@@ -15,11 +15,14 @@ from scaling.records.exit_status import exit_status
 
 TABLE_KEYS = """  results=PATH         records, CSV, Parquet or JSONL file, wandb:ENTITY/PROJECT or wandb-offline:DIR;
                        several as [A,B]
-  columns.X=Y          the table's column Y holds what is called X here (columns.test_error=Loss)
+  columns.X=Y          the table's column Y holds what is called X here (columns.test_error=Loss); columns.X= drops X
   family.vit=[A,B]     models that are ViTs; family.cnn=[C] the CNNs (where there is no column `family`)
   filters.K=V          keep the rows whose column K is V, or one of [V,W]
-  metric=test_error    the column that is compared; test_loss for a loss in nats; accuracy, accuracy_percent or
-                       error_percent are columns that are turned into test_error
+  metric=test_error    the column that is compared: any error, loss, accuracy, AUROC, F1, kappa, ... by its name; for
+                       another one say better=higher or better=lower and range=0..1, 0..100 or unbounded
+  wide.vit=[A,B]       columns of a wide table (one a model) that are ViTs; wide.cnn=[C] the CNNs
+  total_images=N       of which a share as train_size is a share
+  dry_run=true         say what was understood, and fit nothing
   axis=train_size      the column to compare over; or seen_examples, train_flops
   level=0.9            of the intervals
   audit=on             off: the verdict as the curves alone have it
@@ -28,12 +31,10 @@ TABLE_KEYS = """  results=PATH         records, CSV, Parquet or JSONL file, wand
                        images and better from the second on; several as [A,B]"""
 
 TABLE_WORDS = (
-    *("results", "columns.*", "family.vit", "family.cnn", "filters.*", "metric", "axis"),
-    *("level", "audit", "seed", "bracket"),
+    *("results", "columns.*", "family.vit", "family.cnn", "wide.vit", "wide.cnn", "filters.*", "metric", "better"),
+    *("range", "axis", "total_images", "level", "audit", "seed", "bracket", "dry_run"),
 )
 Run = Callable[[dict[str, str]], int]  # what a command does with its words; returns the exit status
-
-CONVERTED = ("accuracy", "accuracy_percent", "error_percent")
 
 
 class InputError(ValueError):
@@ -49,7 +50,11 @@ class TableArguments:
     families: dict[str, tuple[str, ...]] = field(default_factory=dict)
     filters: dict[str, tuple[str, ...]] = field(default_factory=dict)
     metric: str = "test_error"
-    convert: str | None = None  # one of CONVERTED: the column that test_error is made of
+    better: str | None = None  # "higher" or "lower"; None: as the metric's name says
+    range: str | None = None  # "0..1", "0..100" or "unbounded"; None: as the metric's name says
+    wide: dict[str, tuple[str, ...]] = field(default_factory=dict)  # family -> columns of a wide table
+    total_images: int | None = None  # what a share of the data is a share of
+    dry_run: bool = False  # only say what was understood
     axis: str = "train_size"
     level: float = 0.9
     audit: bool = True
@@ -90,6 +95,13 @@ def _number(key: str, text: str, low: float, high: float) -> float:
     return value
 
 
+def _switch(key: str, text: str) -> bool:
+    word = text.lower()
+    if word not in ("on", "off", "true", "false"):
+        raise InputError(f"{key}={text} is neither on nor off")
+    return word in ("on", "true")
+
+
 def whole_number(key: str, text: str) -> int:
     """A positive count; `20_000` and `2e4` are such, too."""
     value = _number(key, text.replace("_", ""), 0, float("inf"))
@@ -107,23 +119,22 @@ def parse_table(values: dict[str, str]) -> TableArguments:
     if not values.get("results"):
         raise InputError("results= is missing: a folder of records, a CSV, Parquet or JSONL file, or [several]")
     options: dict[str, Any] = {"results": _paths(values.pop("results"))}
-    for key in ("metric", "axis"):
+    for key in ("metric", "axis", "better", "range"):
         if key in values:
-            options[key] = values.pop(key)
-    if options.get("metric") in CONVERTED:
-        options |= {"convert": options["metric"], "metric": "test_error"}
+            options[key] = _unquote(values.pop(key))
+    if "total_images" in values:
+        options["total_images"] = whole_number("total_images", values.pop("total_images"))
+    if "dry_run" in values:
+        options["dry_run"] = _switch("dry_run", values.pop("dry_run"))
     if "level" in values:
         options["level"] = _number("level", values.pop("level"), 0.0, 1.0)
     if "seed" in values:
         options["seed"] = int(_number("seed", values.pop("seed"), -0.5, 2.0**63))
     if "audit" in values:
-        word = values.pop("audit").lower()
-        if word not in ("on", "off", "true", "false"):
-            raise InputError(f"audit={word} is neither on nor off")
-        options["audit"] = word in ("on", "true")
+        options["audit"] = _switch("audit", values.pop("audit"))
     if "bracket" in values:
         options["brackets"] = split_list(values.pop("bracket"))
-    columns, families, filters = {}, {}, {}
+    columns, families, filters, wide = {}, {}, {}, {}
     for key in list(values):
         prefix, _, name = key.partition(".")
         if prefix == "columns" and name:
@@ -132,7 +143,11 @@ def parse_table(values: dict[str, str]) -> TableArguments:
             filters[name] = split_list(values.pop(key))
         elif key in ("family.vit", "family.cnn"):
             families[name] = split_list(values.pop(key))
-    return TableArguments(columns=columns, families=families, filters=filters, **options)
+        elif key in ("wide.vit", "wide.cnn"):
+            wide[name] = split_list(values.pop(key))
+    if len(wide) == 1:
+        raise InputError("wide.vit=[...] and wide.cnn=[...] go together: the columns of both families")
+    return TableArguments(columns=columns, families=families, filters=filters, wide=wide, **options)
 
 
 def _typed(key: str, text: str, default: Any) -> Any:

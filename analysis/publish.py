@@ -66,7 +66,10 @@ def curve_rows(fits: dict[str, Any]) -> list[list[Any]]:
         question = _label(group["key"])
         for model in group["models"]:
             names = [question, model["model"], model["family"]]
-            rows += [[*names, "runs", p["size"], math.exp(p["log_error"]), None, None] for p in model["points"]]
+            rows += [
+                [*names, "runs", p["size"], p.get("value", math.exp(p["log_error"])), None, None]
+                for p in model["points"]
+            ]
             rows += [[*names, "fit", p["size"], p["median"], *p["interval"]] for p in model["curve"]]
     return rows
 

@@ -12,7 +12,7 @@ import pytest
 from synthetic import make_record
 
 from analysis.arguments import InputError, TableArguments, parse_table
-from analysis.estimator.rows.table import load, split_questions, write_csv
+from analysis.estimator.rows.table import load, read_results, split_questions, write_csv
 from scaling.records.record import COLUMNS, write_record
 
 
@@ -99,13 +99,14 @@ def test_foreign_columns_are_mapped_and_filtered(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "columns missing: family, model, train_size, test_error"),
+        ({}, "columns missing: family, train_size, test_error; name them by columns.X=Y; there are Task, model"),
         (MAPPING | {"columns": {"train_size": "Seen"}}, r"columns.train_size=Seen: no such column; there are Task"),
         (MAPPING | {"families": {"vit": ("ViT/L/16",)}}, "family.vit: no rows of ViT/L/16; there are BiT/50/1"),
-        (MAPPING | {"families": {}}, r"columns missing: family; say family.vit="),
+        (MAPPING | {"columns": MAPPING["columns"] | {"model": "Task"}, "families": {}}, "family; say family.vit="),
         (MAPPING | {"filters": {"Tusk": ("a",)}}, "filters.Tusk: no such column"),
         (MAPPING | {"filters": {"Task": ("c",)}}, "filters.Task=c leaves no rows"),
         (MAPPING | {"metric": "top5"}, "columns missing: top5"),
+        (MAPPING | {"metric": "speed"}, "metric=speed: whether more or less of it is better is not known"),
     ],
 )
 def test_bad_mappings(tmp_path: Path, options: dict[str, Any], message: str) -> None:
@@ -121,9 +122,9 @@ def test_bad_mappings(tmp_path: Path, options: dict[str, Any], message: str) -> 
         ("family,model,train_size,test_error\nvit,v,100,-0.1\n", r"test_error=-0.1 lies outside"),
         ("family,model,train_size,test_error\nvit,v,100,\n", "test_error is empty in 1 finished rows"),
         ("family,model,train_size,test_error,status\nvit,v,100,,finished\n", "test_error is empty"),
-        ("family,model,train_size,test_error,status\nvit,v,100,.1,done\n", "status must be"),
+        ("family,model,train_size,test_error,status\nvit,v,100,.1,perhaps\n", "status must be"),
         ("family,model,train_size,test_error\nvit,v,many,.1\n", "train_size='many' is not a finite number"),
-        ("family,model,train_size,test_error\nViT,v,100,.1\n", "family must be vit or cnn, not ViT"),
+        ("family,model,train_size,test_error\nMixer,v,100,.1\n", "family must be vit or cnn, not Mixer"),
         ("family,model,train_size,test_error,val_error\nvit,v,100,.1,2\n", "val_error=2 lies outside"),
         ("family,model,train_size,test_error\n", "no rows"),
         ("", "cannot be read"),
@@ -205,13 +206,15 @@ ROW = "family,model,train_size,{0}\nvit,v,100,{1}\ncnn,c,100,{2}\n"
 def test_accuracies_and_percentages_when_told(tmp_path: Path, told: str, values: tuple) -> None:
     (tmp_path / "t.csv").write_text(ROW.format("top 1", *values))
     given = {"results": str(tmp_path / "t.csv"), f"columns.{told}": "top 1", "metric": told}
-    table = load(parse_table(given)).set_index("family")
-    assert table["test_error"].to_dict() == pytest.approx({"vit": 0.1, "cnn": 0.25})
+    reading = read_results(parse_table(given))
+    table = reading.table.set_index("family")
+    assert table[told].to_dict() == pytest.approx({"vit": values[0], "cnn": values[1]})
+    assert table[reading.metric.column].to_dict() == pytest.approx({"vit": 0.1, "cnn": 0.25})
 
 
 def test_accuracies_and_percentages_are_never_guessed(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(ROW.format("test_error", 63.4, 82.2))
-    with pytest.raises(InputError, match=r"lies outside \[0, 1\]; metric=accuracy_percent .* says that it is one"):
+    with pytest.raises(InputError, match=r"lies outside \[0, 1\]; range=0..100 .*metric=accuracy_percent"):
         rows_of(tmp_path / "t.csv")
     (tmp_path / "t.csv").write_text(ROW.format("accuracy", 0.6, 0.8))
     with pytest.raises(InputError, match="columns missing: test_error"):

@@ -172,7 +172,8 @@ def advise(crossover: Crossover, train_size: int, *, limits: Limits | None = Non
     if short:
         return Advice(crossover, train_size, limits, extrapolation_factor=factor, below=below, too_large=short)
     models = {f: kept for f, (kept, _) in found.items()}
-    draws = {f: np.exp(families.envelope(models[f], at)[:, 0]) for f in models}
+    measure = crossover.measure
+    draws = {f: measure.value(np.exp(families.envelope(models[f], at)[:, 0])) for f in models}
     pair = families.lead(models["vit"], models["cnn"], at)
     lead, paired = pair.difference[:, 0], {"vit": np.exp(pair.vit[:, 0]), "cnn": np.exp(pair.cnn[:, 0])}
     p_vit = float((lead < 0).mean() + 0.5 * (lead == 0).mean())
@@ -191,7 +192,7 @@ def advise(crossover: Crossover, train_size: int, *, limits: Limits | None = Non
         family=leader if sure else None,
         p_vit_better=p_vit,
         sides=sides,
-        gap=estimate(paired[other] - paired[leader], crossover.level),
+        gap=estimate(measure.unit * (paired[other] - paired[leader]), crossover.level),
         flip=_flip(crossover, models, at[0], leader),
         extrapolation_factor=factor,
         below=below,

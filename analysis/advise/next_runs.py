@@ -44,7 +44,7 @@ class NextRuns:
 def _variance(advice: Advice, model: str, size: float) -> float:
     """Of the log error of one run: the spread over seeds and the noise of the test set."""
     curve = advice.crossover.families.curves[model]
-    error = float(curve.predict(np.array([size]))[0])
+    error = float(np.exp(np.median(curve.log_draws([size]))))
     rows = advice.crossover.selection.fitted
     images = rows["test_examples"].min() if "test_examples" in rows.columns else math.nan
     binomial = (1 - error) / (images * error) if images == images and error > 0 else 0.0

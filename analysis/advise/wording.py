@@ -52,12 +52,13 @@ def _errors(advice: Advice, better: str) -> str:
     """`error 0.112 (90% interval 0.10-0.12) vs 0.171 (...) of the ViT (vit_w64d4)`."""
     assert advice.sides is not None
     worse = "cnn" if better == "vit" else "vit"
-    kind = "loss" if advice.crossover.metric.endswith("loss") else "error"
+    measure = advice.crossover.measure
     first, second = advice.sides[better], advice.sides[worse]
+    bounds = [_bounds(*side.error[1:], 1 if measure.unit == 100 else 3) for side in (first, second)]
     level = percent(advice.crossover.level)
     return (
-        f"expected {kind} {first.error[0]:.3f} ({level} interval {_bounds(*first.error[1:])}) vs {second.error[0]:.3f}"
-        f" ({_bounds(*second.error[1:])}) of the {FAMILY[worse]} ({second.model})"
+        f"expected {measure.noun} {measure.show(first.error[0])} ({level} interval {bounds[0]}) vs"
+        f" {measure.show(second.error[0])} ({bounds[1]}) of the {FAMILY[worse]} ({second.model})"
     )
 
 

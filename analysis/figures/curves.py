@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from analysis.estimator.crossover.crossings import HORIZON, Interval
 from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.wording import FAMILY, percent
-from analysis.figures.style import CROSSING, GAP, INK, axis_label, colours, log_x, log_y, looks, metric_label
+from analysis.figures.style import CROSSING, GAP, INK, axis_label, colours, log_x, log_y, looks, metric_y
 
 
 def claimed(crossover: Crossover) -> list[tuple[float, Interval]]:
@@ -82,13 +82,14 @@ def plot_curves(ax: Axes, crossover: Crossover, *, legend: bool = True) -> Axes:
         beyond = grid[grid >= curve.fit_range[1] * 0.999]
         if len(beyond) > 1:
             ax.plot(beyond, curve.predict(beyond), color=colour, lw=1.0, ls=(0, (4, 3)))
-    log_y(ax, metric_label(crossover))
+    metric_y(ax, crossover)
     _limits(ax, crossover)
     log_x(ax, axis_label(crossover))
     _mark_crossing(ax, crossover, low, high)
-    values = fitted[crossover.metric]
-    floor = values[values > 0].min() if (values > 0).any() else 1e-4
-    ax.set_ylim(bottom=max(ax.get_ylim()[0], floor / 6))
+    if not crossover.measure.higher:
+        values = fitted[crossover.metric]
+        floor = values[values > 0].min() if (values > 0).any() else 1e-4
+        ax.set_ylim(bottom=max(ax.get_ylim()[0], floor / 6))
     if legend and ax.get_legend_handles_labels()[0]:
         ax.legend(loc="best")
     return ax
@@ -114,13 +115,13 @@ def plot_gap(ax: Axes, crossover: Crossover) -> Axes:
         ax.plot(grid[inside], middle[inside], color=GAP, lw=1.3, label="fitted ratio")
         ax.plot(grid[~inside], middle[~inside], color=GAP, lw=1.0, ls=(0, (4, 3)))
         if all(len(models) == 1 for models in crossover.families.models.values()):
-            means = crossover.selection.fitted.groupby(["family", crossover.axis])[crossover.metric].mean()
+            means = crossover.selection.fitted.groupby(["family", crossover.axis])[crossover.measure.column].mean()
             both = (means["vit"] / means["cnn"]).replace([0, np.inf], np.nan).dropna()
             if len(both):
                 ax.plot(both.index, both, "o", ms=3, mew=0, color=GAP, label="ratio of the runs' means")
         ax.legend(loc="best")
     ax.axhline(1.0, color=INK, lw=0.7)
-    kind = "loss" if crossover.metric.endswith("loss") else "error"
+    kind = crossover.measure.fitted_noun
     log_y(ax, f"ViT {kind} / CNN {kind}", subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0))
     _limits(ax, crossover)
     log_x(ax, axis_label(crossover))

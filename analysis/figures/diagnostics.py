@@ -12,7 +12,7 @@ from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.tables import residuals
 from analysis.estimator.crossover.wording import FAMILY, measured
 from analysis.estimator.rows.selection import Choice
-from analysis.figures.style import INK, METRICS, axis_label, colours, log_x, log_y, looks, metric_label
+from analysis.figures.style import INK, METRICS, axis_label, colours, log_x, log_y, looks, metric_y
 
 
 def plot_residuals(ax: Axes, crossover: Crossover) -> Axes:
@@ -111,7 +111,7 @@ def plot_parameters(ax: Axes, crossover: Crossover) -> Axes:
             ax.plot([], [], marker, ms=3.2, mew=0, color=INK, label=label)
     low, high = rows["num_params"].min(), rows["num_params"].max()
     ax.set_xlim(low / 1.6, high * 1.6)
-    log_y(ax, metric_label(crossover))
+    metric_y(ax, crossover)
     log_x(ax, "parameters", dense=high / low < 30)
     ends = {0: sizes[0], len(sizes) - 1: sizes[-1]} if sizes else {}
     for i, size in ends.items():

@@ -114,4 +114,13 @@ def axis_label(crossover: Crossover) -> str:
 
 
 def metric_label(crossover: Crossover) -> str:
-    return METRICS.get(crossover.metric, crossover.metric)
+    percent = " (%)" if crossover.measure.unit == 100 and "percent" not in crossover.metric else ""
+    return METRICS.get(crossover.metric, crossover.metric) + percent
+
+
+def metric_y(ax: Axes, crossover: Crossover) -> None:
+    """The axis of the user's metric: logarithmic for errors and losses, linear for what is better when higher."""
+    if crossover.measure.higher:
+        ax.set_ylabel(metric_label(crossover))
+    else:
+        log_y(ax, metric_label(crossover))

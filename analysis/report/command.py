@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import platform
 import re
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ from scaling.records.wrong_images import WRONG_FILE
 
 if TYPE_CHECKING:
     from analysis.estimator.crossover.find_crossover import Crossover
+    from analysis.estimator.rows.metric import Metric
 
 USAGE = f"""usage: python -m analysis.report results=PATH [out=DIR] [key=value ...]
 
@@ -54,11 +57,16 @@ def _versions() -> dict[str, str]:
     return found | {"Vega-Lite": vl_convert.get_vegalite_versions()[-1]}
 
 
+def _own(measure: Metric, log_error: float) -> dict[str, float]:
+    """The user's own metric beside what was fitted, where it is another number."""
+    return {} if measure.column == measure.name else {"value": float(measure.value(math.exp(log_error)))}
+
+
 def _fit(crossover: Crossover, model: str) -> dict[str, Any]:
     """One model's fit as numbers, for fits.json."""
     from analysis.estimator.crossover.tables import curves
 
-    curve, rows = crossover.families.curves[model], curves(crossover)
+    curve, rows, measure = crossover.families.curves[model], curves(crossover), crossover.measure
     return {
         "model": model,
         "family": next(f for f, models in crossover.families.models.items() if model in models),
@@ -68,6 +76,7 @@ def _fit(crossover: Crossover, model: str) -> dict[str, Any]:
         "fit_range": list(curve.fit_range),
         "points": [
             {"size": float(n), "log_error": float(z), "standard_error": float(v) ** 0.5, "runs": int(r)}
+            | _own(measure, z)
             for n, z, v, r in zip(
                 curve.points.sizes, curve.points.log_error, curve.points.variance, curve.points.runs, strict=True
             )
@@ -99,10 +108,10 @@ def _write_bits(content: bytes | None, path: Path) -> None:
 
 
 def run(arguments: TableArguments, own: dict[str, str]) -> int:
-    from analysis.estimator.crossover.find_crossover import answer
+    from analysis.estimator.crossover.questions import answer_all
     from analysis.estimator.crossover.tables import all_tables
     from analysis.estimator.crossover.wording import verdict_sentence
-    from analysis.estimator.rows.table import load, split_questions, write_csv
+    from analysis.estimator.rows.table import read_results, write_csv
     from analysis.estimator.rows.wrong_files import pack_bits
     from analysis.figures.render import KINDS, draw_all
     from analysis.report.page_data import chart
@@ -116,9 +125,13 @@ def run(arguments: TableArguments, own: dict[str, str]) -> int:
     kinds = () if kinds == ("none",) else kinds
     if not set(kinds) <= set(KINDS):
         raise InputError(f"figures={','.join(kinds)}: some of {', '.join(KINDS)}, or none")
-    table = load(arguments)
-    options: dict[str, Any] = {k: getattr(arguments, k) for k in ("level", "metric", "axis", "audit", "seed")}
-    crossovers = [answer(key, rows, **options) for key, rows in split_questions(table)]
+    reading = read_results(arguments)
+    table = reading.table
+    if arguments.dry_run:
+        print("\n".join(reading.lines()))
+        return 0
+    print("\n".join(reading.lines()), file=sys.stderr)
+    crossovers = answer_all(arguments, reading)
 
     collect = draw_all(crossovers, kinds)
     charts = [chart(c) for c in crossovers]
@@ -158,14 +171,15 @@ def _given(arguments: TableArguments, own: dict[str, str]) -> list[str]:
     paths = [str(p) for p in arguments.results]
     given = [f"results={paths[0]}" if len(paths) == 1 else f"results=[{','.join(paths)}]"]
     given += [f"columns.{name}={source}" for name, source in arguments.columns.items()]
-    for prefix, lists in (("family", arguments.families), ("filters", arguments.filters)):
+    for prefix, lists in (("family", arguments.families), ("wide", arguments.wide), ("filters", arguments.filters)):
         given += [f"{prefix}.{name}=[{','.join(items)}]" for name, items in lists.items()]
     default = TableArguments(results=())
     for field in dataclasses.fields(TableArguments):
         value = getattr(arguments, field.name)
-        if field.name in ("metric", "axis", "level", "seed") and value != getattr(default, field.name):
+        if field.name in ("metric", "better", "range", "total_images", "axis", "level", "seed") and value != getattr(
+            default, field.name
+        ):
             given.append(f"{field.name}={value}")
-    given += [f"metric={arguments.convert}"] if arguments.convert else []
     return given + ([] if arguments.audit else ["audit=off"]) + [f"{k}={v}" for k, v in own.items()]
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from analysis.estimator.crossover.crossings import NO_VERDICT
 from analysis.estimator.crossover.envelope import fit_families
 from analysis.estimator.crossover.find_crossover import Crossover, compare
+from analysis.estimator.rows.metric import metric_of
 
 SHOWN_METRICS = ("test_error", "test_balanced_error", "test_loss")
 SHOWN_AXES = ("train_size", "train_flops", "train_seconds")
@@ -27,14 +28,15 @@ def _other(crossover: Crossover, metric: str, axis: str) -> Crossover:
     if axis == "train_seconds" and crossover.axis in fitted.columns:
         cell = [fitted["model"], fitted[crossover.axis]]
         fitted[axis] = fitted[axis].astype(float).groupby(cell).transform("median")
-    families = fit_families(fitted, metric=metric, axis=axis, seed=0)
+    measure = crossover.measure if metric == crossover.metric else metric_of(metric)
+    families = fit_families(fitted, metric=measure, axis=axis, seed=0)
     vit, cnn = families.models["vit"], families.models["cnn"]
     verdict = compare(families, vit, cnn, level=crossover.level)
     if crossover.audited and crossover.failed_checks:  # held back on one axis, held back on all
         verdict = replace(NO_VERDICT, fit_range=verdict.fit_range, crossings=verdict.crossings)
     selection = replace(crossover.selection, fitted=fitted)
     return replace(
-        crossover, metric=metric, axis=axis, verdict=verdict, pairs=(), selection=selection, families=families
+        crossover, measure=measure, axis=axis, verdict=verdict, pairs=(), selection=selection, families=families
     )
 
 

@@ -31,7 +31,7 @@ CAPTIONS = {
         "Every point is a run, filled where it is fitted; lines are the fitted curves with their {level} bands, dashed"
         " beyond the measured sizes; the crossing and its interval are shaded."
     ),
-    "gap": "ViT error over CNN error with its {level} band: the curves cross where it passes 1; below, the ViT leads.",
+    "gap": "{ratio} with its {level} band: the curves cross where it passes 1; below, the ViT leads.",
     "residuals": (
         "What was measured over what was fitted, with the {level} noise of the mean: bars that leave 1 more often than"
         " that say that the curve does not describe the runs."
@@ -42,8 +42,8 @@ CAPTIONS = {
         " errors; the verdicts do not rest on it."
     ),
     "learning_rates": "Validation error against learning rate where several were tried; the chosen rate is ringed.",
-    "parameters": "Error against the number of parameters, a colour per size; lines join the models of one family.",
-    "overview": "Error against size for every question; the crossing and its interval are shaded.",
+    "parameters": "What was measured against the parameters, a colour per size; lines join a family's models.",
+    "overview": "What was measured against size for every question; the crossing and its interval are shaded.",
     "knob": (
         "Crossover size against what differs between the questions. The grey bar spans the measured sizes, its paler"
         " part reaches as far as the verdict speaks."
@@ -107,6 +107,16 @@ def _joint(crossover: Crossover) -> list[dict[str, str]]:
     return shown
 
 
+def _ratio(crossover: Crossover) -> str:
+    noun = crossover.measure.fitted_noun
+    return f"ViT {noun} over CNN {noun}"
+
+
+def _fitted_label(crossover: Crossover) -> str:
+    measure = crossover.measure
+    return measure.fitted_noun if measure.higher else metric_label(crossover)
+
+
 def _left_out(crossover: Crossover) -> list[dict[str, str]]:
     return [
         {
@@ -160,7 +170,7 @@ def _facts(crossover: Crossover) -> list[dict[str, str]]:
         tail = (1 - crossover.level) / 2
         for family in ("cnn", "vit"):
             draws = crossover.families.envelope(crossover.families.models[family], np.array([high]))
-            bounds = np.exp(np.quantile(draws, [tail, 0.5, 1 - tail]))
+            bounds = np.sort(crossover.measure.value(np.exp(np.quantile(draws, [tail, 0.5, 1 - tail]))))
             text = f"{_decimals(bounds[1])} ({_decimals(bounds[0])}{dash}{_decimals(bounds[2])})"
             facts.append((f"{FAMILY[family]} at {measured(high)}", text, ""))
     left_out = len(crossover.selection.left_out)
@@ -185,11 +195,13 @@ def section(crossover: Crossover, index: int, drawn: Drawn, pictures: Sequence[M
         "audit_text": audit_text,
         "facts": _facts(crossover),
         "level": level,
+        "ratio": _ratio(crossover),
         "axis_label": axis_label(crossover),
         "metric_label": metric_label(crossover),
         "static": _inline(svg, f"static-{index}") if (svg := drawn.files.get(f"curves-{index}.svg")) else "",
         "figures": [
-            {"name": f"{name}-{index}", "caption": CAPTIONS[name].format(level=level)} for name in drawn.names[index]
+            {"name": f"{name}-{index}", "caption": CAPTIONS[name].format(level=level, ratio=_ratio(crossover))}
+            for name in drawn.names[index]
         ],
         "has_curves": bool(crossover.families.curves),
         "has_parameters": has_parameters(crossover),
@@ -210,6 +222,6 @@ def section(crossover: Crossover, index: int, drawn: Drawn, pictures: Sequence[M
         "measured": _measured(crossover),
         "fits": _fits(crossover),
         "joint": _joint(crossover),
-        "joint_caption": CAPTIONS["joint"].format(metric=metric_label(crossover)),
+        "joint_caption": CAPTIONS["joint"].format(metric=_fitted_label(crossover)),
         "left_out": _left_out(crossover),
     }

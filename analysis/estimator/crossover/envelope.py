@@ -5,6 +5,7 @@ The envelope is the error of whichever model of the family is best at a size, as
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from analysis.estimator.crossover.paired_draws import TIE, Pairs, pair_draws
 from analysis.estimator.crossover.shared_noise import Alike, how_alike
 from analysis.estimator.curve.fit_curve import Curve, fit_points
 from analysis.estimator.curve.noise import Points, summarise
+from analysis.estimator.rows.metric import Metric, metric_of
 
 Array = NDArray[np.float64]
 Models = tuple[str, ...]
@@ -105,14 +107,21 @@ def classes_of(rows: pd.DataFrame) -> int | None:
     return int(classes.iloc[0]) if classes.nunique() == 1 and classes.iloc[0] >= 2 else None
 
 
-def points_of(rows: pd.DataFrame, *, metric: str, axis: str, images: str = "test_examples") -> Points:
+def points_of(rows: pd.DataFrame, *, metric: str | Metric, axis: str, images: str = "test_examples") -> Points:
     """One model's rows as points; `images`: the column with the number of images behind the metric."""
-    test_examples = rows[images] if images in rows.columns and rows[images].notna().all() else None
-    return summarise(rows[axis], rows[metric], test_examples=test_examples, is_error=metric.endswith("_error"))
+    measure = metric_of(metric) if isinstance(metric, str) else metric
+    known = measure.rate and images in rows.columns and rows[images].notna().all()
+    return summarise(
+        rows[axis],
+        rows[measure.column],
+        test_examples=rows[images] if known else None,
+        is_error=measure.kind == "error",
+    )
 
 
-def fit_families(fitted: pd.DataFrame, *, metric: str, axis: str, seed: int, tie: float = TIE) -> Families:
+def fit_families(fitted: pd.DataFrame, *, metric: str | Metric, axis: str, seed: int, tie: float = TIE) -> Families:
     """A curve for every model with at least 3 distinct sizes. `seed` seeds the replicates; `tie`: paired_draws.py."""
+    measure = metric_of(metric) if isinstance(metric, str) else metric
     num_classes = classes_of(fitted)
     models: dict[str, tuple[str, ...]] = {"vit": (), "cnn": ()}
     warnings: list[dict[str, str]] = []
@@ -125,7 +134,7 @@ def fit_families(fitted: pd.DataFrame, *, metric: str, axis: str, seed: int, tie
         several = len(models[family]) > 1
         can_choose = all("val_error" in rows_of[m] and rows_of[m]["val_error"].notna().all() for m in models[family])
         for model in models[family]:
-            points[model, metric] = points_of(rows_of[model], metric=metric, axis=axis)
+            points[model, "metric"] = points_of(rows_of[model], metric=measure, axis=axis)
             if several and can_choose:
                 points[model, "choice"] = points_of(
                     rows_of[model], metric="val_error", axis=axis, images="val_examples"
@@ -135,19 +144,20 @@ def fit_families(fitted: pd.DataFrame, *, metric: str, axis: str, seed: int, tie
             warnings.append({"code": "envelope_without_validation", "message": text})
     fits: dict[tuple[str, str], Curve] = {}
     for kind in ("error", "loss"):
-        keys = [k for k in points if ("error" if k[1] == "choice" or k[1].endswith("_error") else "loss") == kind]
+        keys = [k for k in points if ("error" if k[1] == "choice" else measure.kind) == kind]
         streams = [stream_of(seed, m) + ([1] if what == "choice" else []) for m, what in keys]
         if keys:
-            fitted_ones = fit_points([points[k] for k in keys], metric=kind, num_classes=num_classes, streams=streams)
+            guessed = measure.classes(num_classes) if kind == measure.kind else num_classes
+            fitted_ones = fit_points([points[k] for k in keys], metric=kind, num_classes=guessed, streams=streams)
             fits |= dict(zip(keys, fitted_ones, strict=True))
-    curves = {m: fits[m, metric] for family in models.values() for m in family}
+    curves = {m: dataclasses.replace(fits[m, "metric"], measure=measure) for family in models.values() for m in family}
     warnings += [w | {"message": f"{m}: {w['message']}"} for m, c in curves.items() for w in c.warnings]
     choosers = {
-        m: fits.get((m, "choice"), fits[m, metric]) for family in models.values() if len(family) > 1 for m in family
+        m: fits.get((m, "choice"), fits[m, "metric"]) for family in models.values() if len(family) > 1 for m in family
     }
     rows = {m: r for m, r in fitted.groupby("model") if m in curves}
     found = {
-        (v, c): how_alike(rows[v], rows[c], (curves[v].points, curves[c].points), metric=metric, axis=axis)
+        (v, c): how_alike(rows[v], rows[c], (curves[v].points, curves[c].points), metric=measure.column, axis=axis)
         for v in models["vit"]
         for c in models["cnn"]
     }

@@ -17,8 +17,10 @@ from analysis.estimator.crossover.crossings import HORIZON, NO_VERDICT, Verdict,
 from analysis.estimator.crossover.envelope import Families, Models, fit_families
 from analysis.estimator.rows.audit import Check
 from analysis.estimator.rows.audit import audit as run_audit
+from analysis.estimator.rows.check import checked
+from analysis.estimator.rows.metric import Metric, metric_of
 from analysis.estimator.rows.selection import Selection, select
-from analysis.estimator.rows.table import check, load, split_questions
+from analysis.estimator.rows.table import Reading, questions_of, read_results
 
 Array = NDArray[np.float64]
 
@@ -41,7 +43,7 @@ class Crossover:
     """The answer to one question, and what it was made from. `to_dict()` is a group of crossover.json."""
 
     key: dict[str, Any]
-    metric: str
+    measure: Metric
     axis: str
     level: float
     audited: bool
@@ -51,6 +53,11 @@ class Crossover:
     warnings: tuple[dict[str, str], ...]
     selection: Selection = field(repr=False)
     families: Families = field(repr=False)
+
+    @property
+    def metric(self) -> str:
+        """The user's name of what is compared."""
+        return self.measure.name
 
     @property
     def failed_checks(self) -> tuple[Check, ...]:
@@ -79,6 +86,7 @@ class Crossover:
         return {
             "key": self.key,
             "metric": self.metric,
+            "better": self.measure.better,
             "axis": self.axis,
             **self.verdict.to_dict(),
             "n_runs": len(self.selection.fitted),
@@ -112,10 +120,17 @@ def _mixtures(fitted: pd.DataFrame) -> list[dict[str, str]]:
     return found
 
 
-def _table(results: Any, metric: str, axis: str) -> pd.DataFrame:
+def _reading(results: Any, measure: Metric, *, better: str | None, range: str | None, axis: str) -> Reading:
     if isinstance(results, (str, Path)):
-        return load(TableArguments(results=(Path(results),), metric=metric, axis=axis))
-    return check(pd.DataFrame(results), metric=metric, axis=axis)
+        return read_results(
+            TableArguments(results=(Path(results),), metric=measure.name, better=better, range=range, axis=axis)
+        )
+    try:
+        frame = pd.DataFrame(results)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"results: neither a table nor the path of one ({' '.join(str(error).split())})") from None
+    table, notes = checked(frame, metric=measure, axis=axis, told=range is not None)
+    return questions_of(table, measure, axis, notes)
 
 
 def find_crossover(
@@ -123,6 +138,8 @@ def find_crossover(
     *,
     level: float = 0.9,
     metric: str = "test_error",
+    better: str | None = None,
+    range: str | None = None,
     axis: str = "train_size",
     audit: bool = True,
     seed: int = 0,
@@ -133,7 +150,9 @@ def find_crossover(
         results: a DataFrame (or what makes one), or the path of a folder of records or a table. Needs `family`
             (vit or cnn), `model`, the axis and the metric; uses the record's other columns where present.
         level: of the intervals.
-        metric: the column compared: an error in [0, 1], or a loss in nats.
+        metric: the column compared: an error, a loss, an accuracy, AUROC or any other metric of rows/metric.py.
+        better: "higher" or "lower", for a metric that is not in that list.
+        range: "0..1", "0..100" or "unbounded", where it is not the list's.
         axis: the column compared over: train_size, seen_examples or train_flops.
         audit: whether a failed check holds the verdict back.
         seed: of the replicates.
@@ -144,14 +163,15 @@ def find_crossover(
     """
     if not 0 < level < 1:
         raise ValueError(f"level={level} must lie between 0 and 1")
-    table = _table(results, metric, axis)
-    parts = split_questions(table)
+    measure = metric_of(metric, better=better, range=range)
+    reading = _reading(results, measure, better=better, range=range, axis=axis)
+    parts = reading.parts()
     if len(parts) > 1:
         varying = [
             k for k in dict.fromkeys(k for key, _ in parts for k in key) if len({p[0].get(k) for p in parts}) > 1
         ]
         raise ValueError(f"rows of several questions: {', '.join(varying)} vary; keep one of each")
-    return answer(*parts[0], level=level, metric=metric, axis=axis, audit=audit, seed=seed)
+    return answer(*parts[0], level=level, metric=measure, axis=axis, audit=audit, seed=seed)
 
 
 def compare(families: Families, vit: Models, cnn: Models, *, level: float) -> Verdict:
@@ -165,14 +185,15 @@ def compare(families: Families, vit: Models, cnn: Models, *, level: float) -> Ve
 
 
 def answer(
-    key: dict[str, Any], rows: pd.DataFrame, *, level: float, metric: str, axis: str, audit: bool, seed: int
+    key: dict[str, Any], rows: pd.DataFrame, *, level: float, metric: str | Metric, axis: str, audit: bool, seed: int
 ) -> Crossover:
     """`find_crossover` for checked rows of one question."""
+    measure = metric_of(metric) if isinstance(metric, str) else metric
     selection = select(rows, axis=axis)
     fitted = selection.fitted
-    checks = tuple(run_audit(selection, axis=axis))
+    checks = tuple(run_audit(selection, axis=axis, metric=measure.column))
     failed = audit and any(c.status == "failed" for c in checks)
-    families = fit_families(fitted, metric=metric, axis=axis, seed=seed)
+    families = fit_families(fitted, metric=measure, axis=axis, seed=seed)
 
     def verdict_of(vit: Models, cnn: Models) -> Verdict:
         return _hold_back(compare(families, vit, cnn, level=level), failed)
@@ -189,4 +210,4 @@ def answer(
     if not audit:
         notes.append({"code": "audit_off", "message": "the verdict as the curves alone have it: audit=off"})
     notes += [*rows.attrs.get("notes", ()), *_mixtures(fitted), *families.warnings]
-    return Crossover(key, metric, axis, level, audit, verdict, pairs, checks, tuple(notes), selection, families)
+    return Crossover(key, measure, axis, level, audit, verdict, pairs, checks, tuple(notes), selection, families)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from analysis.arguments import TableArguments
-from analysis.estimator.crossover.brackets import describe, parse_bracket
+from analysis.estimator.crossover.brackets import Bracket, describe, parse_bracket
 from analysis.estimator.crossover.find_crossover import Crossover, answer
-from analysis.estimator.rows.table import load, split_questions
+from analysis.estimator.rows.table import Reading, read_results
 
 
 def find_crossovers(arguments: TableArguments) -> list[Crossover]:
@@ -17,13 +18,18 @@ def find_crossovers(arguments: TableArguments) -> list[Crossover]:
         InputError: the results cannot be used.
     """
     brackets = [parse_bracket(text) for text in arguments.brackets]
+    return answer_all(arguments, read_results(arguments), brackets)
+
+
+def answer_all(arguments: TableArguments, reading: Reading, brackets: Sequence[Bracket] = ()) -> list[Crossover]:
+    """The answer to every question of what was read."""
     found = []
-    for key, rows in split_questions(load(arguments)):
+    for key, rows in reading.parts():
         got = answer(
             key,
             rows,
             level=arguments.level,
-            metric=arguments.metric,
+            metric=reading.metric,
             axis=arguments.axis,
             audit=arguments.audit,
             seed=arguments.seed,

@@ -87,7 +87,7 @@ def residuals(crossover: Crossover) -> pd.DataFrame:
     parts = []
     for model, curve in crossover.families.curves.items():
         points = curve.points
-        log_ratio = points.log_error - np.log(curve.predict(points.sizes))
+        log_ratio = points.log_error - np.median(curve.log_draws(points.sizes), axis=0)
         noise = tail * np.sqrt(points.variance)
         values = {"ratio": log_ratio, "ratio_low": log_ratio - noise, "ratio_high": log_ratio + noise}
         part = pd.DataFrame(
@@ -126,13 +126,13 @@ def joint(crossover: Crossover) -> pd.DataFrame:
     columns = ["family", "models", "runs", *(c for name in NAMES for c in (name, f"{name}_se"))]
     if crossover.axis != "train_size" or "num_params" not in rows.columns:
         return pd.DataFrame(columns=columns)
-    known = rows[rows["num_params"].notna() & (rows[crossover.metric] > 0)]
+    known = rows[rows["num_params"].notna() & (rows[crossover.measure.column] > 0)]
     for family, own in known.groupby("family"):
         sizes = own.groupby("num_params")["train_size"].nunique()
         own = own[own["num_params"].isin(sizes.index[sizes >= 4])]
         if own["num_params"].nunique() < 3:
             continue
-        data = (own["num_params"], own["train_size"], own[crossover.metric])
+        data = (own["num_params"], own["train_size"], own[crossover.measure.column])
         law = fit_joint(*data)
         errors = bootstrap_joint(law, *data, replicates=300).std(axis=0)
         values = {

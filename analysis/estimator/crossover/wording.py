@@ -71,6 +71,8 @@ def title(key: Mapping[str, Any]) -> str:
         parts.append(f"{key['num_classes']:g} classes")
     if "data_fingerprint" in key:
         parts.append(f"pictures {key['data_fingerprint'][:8]}" if key["data_fingerprint"] else "pictures not recorded")
+    usual = ("data", "locality", "image_size", "num_classes", "data_fingerprint")
+    parts += [f"{k} {v:g}" if isinstance(v, (int, float)) else f"{k} {v}" for k, v in key.items() if k not in usual]
     return ", ".join(parts)
 
 
@@ -89,11 +91,18 @@ def _last_errors(crossover: Crossover) -> str:
         return ""
     size = np.array([fit_range[1]])
     cnn, vit = (
-        float(np.exp(np.median(crossover.families.envelope(crossover.families.models[f], size))))
+        crossover.measure.show(
+            float(
+                crossover.measure.value(
+                    np.exp(np.median(crossover.families.envelope(crossover.families.models[f], size)))
+                )
+            )
+        )
         for f in ("cnn", "vit")
     )
-    kind = "losses" if crossover.metric.endswith("loss") else "errors"
-    return f" At {measured(fit_range[1], crossover.axis)} the fitted {kind} are {cnn:.3f} (CNN) and {vit:.3f} (ViT)."
+    noun = crossover.measure.noun
+    kind = {"error": "errors are", "loss": "losses are"}.get(noun, f"{noun} is")
+    return f" At {measured(fit_range[1], crossover.axis)} the fitted {kind} {cnn} (CNN) and {vit} (ViT)."
 
 
 def reason(crossover: Crossover) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.estimator.curve.average import DRAWS, Average, average_forms
 from analysis.estimator.curve.discrepancy import SETTINGS, Settings
 from analysis.estimator.curve.forms import Scale
 from analysis.estimator.curve.noise import Points, summarise
+from analysis.estimator.rows.metric import Metric, check_values, metric_of
 
 Array = NDArray[np.float64]
 
@@ -30,6 +33,7 @@ class Curve:
     metric: str
     warnings: list[dict[str, str]]
     _average: Average = field(repr=False)
+    measure: Metric | None = None  # the user's metric, in which predictions are given; None: as it was fitted
 
     @property
     def forms(self) -> list[dict[str, Any]]:
@@ -49,16 +53,20 @@ class Curve:
         return np.minimum(draws, 0.0) if self.metric == "error" else draws
 
     def predict(self, n: ArrayLike) -> Array:
-        """Array like n: the median of the expected error."""
-        return np.exp(np.median(self.log_draws(n), axis=0)).reshape(np.shape(n))
+        """Array like n: the median of the expected error, or of the metric that was given."""
+        return self._shown(np.exp(np.median(self.log_draws(n), axis=0))).reshape(np.shape(n))
 
     def interval(self, n: ArrayLike, level: float = 0.9) -> Array:
         """(len(n), 2): the central interval of the expected error that holds `level` of the probability."""
         tail = (1 - level) / 2
-        return np.exp(np.quantile(self.log_draws(n), [tail, 1 - tail], axis=0).T)
+        ends = self._shown(np.exp(np.quantile(self.log_draws(n), [tail, 1 - tail], axis=0).T))
+        return ends[:, ::-1] if self.measure is not None and self.measure.higher else ends
+
+    def _shown(self, cost: Array) -> Array:
+        return cost if self.measure is None else self.measure.value(cost)
 
 
-def _chance(metric: str, num_classes: int | None) -> float | None:
+def _chance(metric: str, num_classes: float | None) -> float | None:
     if num_classes is None:
         return None
     return 1 - 1 / num_classes if metric == "error" else math.log(num_classes)
@@ -134,7 +142,7 @@ def fit_points(
     points: Sequence[Points],
     *,
     metric: str,
-    num_classes: int | None,
+    num_classes: float | None,
     streams: Sequence[list[int]],
     draws: int = DRAWS,
     settings: Settings = SETTINGS,
@@ -150,6 +158,8 @@ def fit_curve(
     error: ArrayLike,
     *,
     metric: str = "error",
+    better: str | None = None,
+    range: str | None = None,
     test_examples: ArrayLike | None = None,
     num_classes: int | None = None,
     seed: int = 0,
@@ -158,32 +168,48 @@ def fit_curve(
 
     Args:
         train_size: (r,) sizes > 0, repeats (seeds) allowed.
-        error: (r,) errors in [0, 1], or losses in nats > 0.
-        metric: "error" or "loss".
-        test_examples: (r,) or one number: images in the test set, for the binomial noise.
+        error: (r,) errors in [0, 1], losses in nats > 0, or values of the metric that is named.
+        metric: "error", "loss", "accuracy", "auroc" or any other of rows/metric.py; predictions are in this metric.
+        better: "higher" or "lower", for a metric that is not in the list.
+        range: "0..1", "0..100" or "unbounded", where it is not the list's.
+        test_examples: (r,) or one number: images in the test set, for the binomial noise of errors and accuracies.
         num_classes: gives the chance level, 1 - 1/classes or ln(classes); unknown if None.
         seed: of the replicates.
 
     Raises:
         ValueError: arrays of unequal length, values out of range, or fewer than 3 distinct sizes.
     """
-    if metric not in ("error", "loss"):
-        raise ValueError(f"metric={metric!r} is neither 'error' nor 'loss'")
-    sizes, values = np.asarray(train_size, dtype=float), np.asarray(error, dtype=float)
+    measure = metric_of(metric, better=better, range=range)
+    sizes, values = _floats("train_size", train_size), _floats("error", error)
     if sizes.ndim != 1 or sizes.shape != values.shape:
         raise ValueError(f"train_size and error must be 1-D and of one length, not {sizes.shape} and {values.shape}")
     if not (np.isfinite(sizes).all() and (sizes > 0).all()):
         raise ValueError("train_size must be finite and > 0")
-    if not (np.isfinite(values).all() and (values >= 0).all() and (metric == "loss" or (values <= 1).all())):
-        raise ValueError(f"{metric} must be finite and {'in [0, 1]' if metric == 'error' else '>= 0'}")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{metric} must be finite")
+    check_values(measure, pd.Series(values), told=range is not None)
     images = None
     if test_examples is not None:
-        images = np.asarray(test_examples, dtype=float)
+        images = _floats("test_examples", test_examples)
         if images.shape not in ((), sizes.shape) or not (np.isfinite(images).all() and (images > 0).all()):
             raise ValueError("test_examples must be one number > 0, or one per row")
     if num_classes is not None and num_classes < 2:
         raise ValueError(f"num_classes={num_classes} must be at least 2")
     if len(np.unique(sizes)) < 3:
         raise ValueError(f"{len(np.unique(sizes))} distinct sizes: a curve needs at least 3")
-    points = summarise(sizes, values, test_examples=images, is_error=metric == "error")
-    return fit_points([points], metric=metric, num_classes=num_classes, streams=[[seed]])[0]
+    points = summarise(
+        sizes,
+        measure.cost(values),
+        test_examples=images if measure.rate else None,
+        is_error=measure.kind == "error",
+    )
+    classes = measure.classes(num_classes)
+    [curve] = fit_points([points], metric=measure.kind, num_classes=classes, streams=[[seed]])
+    return dataclasses.replace(curve, measure=measure)
+
+
+def _floats(name: str, values: ArrayLike) -> Array:
+    try:
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be numbers") from None

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from analysis.estimator.rows.mixed import unexplained
 from analysis.estimator.rows.selection import Choice, Selection
 
 Status = Literal["passed", "failed", "unknown"]
@@ -21,6 +22,7 @@ MIN_SIZES = 5
 MIN_PASSES = 10.0  # each image seen this often: enough steps to fit a training set that the model can fit
 UNDERFIT = 0.5  # share of the test error
 UNDERFIT_FLOOR = 0.05
+RISES = 0.5  # rank correlation with n from which on a metric counts as rising
 
 
 @dataclass(frozen=True)
@@ -232,6 +234,40 @@ def _budget_doubled(selection: Selection, axis: str) -> Check:
     return Check("budget_doubled", "passed" if apart < 0.1 else "unknown", text)
 
 
+def _rises(selection: Selection, axis: str, metric: str) -> Check | None:
+    """Errors that grow with n in both families: most likely more is better, and the metric was taken for an error."""
+    rows = selection.fitted
+    if metric not in rows.columns:
+        return None
+    for _, own in rows.groupby("family"):
+        means = own.groupby(axis)[metric].mean()
+        if means.nunique() < 3 or means.iloc[-1] <= means.iloc[0]:
+            return None
+        if means.index.to_series().corr(means, method="spearman") < RISES:
+            return None
+    if rows["family"].nunique() < 2:
+        return None
+    what = "what is compared gets worse as n grows, in both families: is more of it better (better=higher)?"
+    return Check("rises_with_n", "failed", what)
+
+
+def _mixed(selection: Selection, axis: str, metric: str) -> Check | None:
+    """Rows of one model, size and seed that differ, and nothing that tells why."""
+    rows = selection.fitted
+    foreign = rows[rows["config_hash"].isna()] if "config_hash" in rows.columns else rows
+    again = unexplained(foreign, metric=metric, axis=axis) if metric in rows.columns else foreign[:0]
+    if again.empty:
+        return None
+    first = again.iloc[0]
+    text = (
+        f"{len(again)} rows share model, size and seed with another one and differ ({first['model']} at"
+        f" {first[axis]:,.0f}, seed {first['seed']:g}, ...): several questions in one table?"
+        " filters.COLUMN=VALUE keeps one, columns.data=COLUMN tells them apart, columns.seed= says that they are"
+        " repeats"
+    )
+    return Check("mixed_questions", "failed", text)
+
+
 CHECKS: tuple[Callable[[Selection, str], Check], ...] = (
     _sizes,
     _learning_rate_varied,
@@ -246,6 +282,7 @@ CHECKS: tuple[Callable[[Selection, str], Check], ...] = (
 )
 
 
-def audit(selection: Selection, *, axis: str = "train_size") -> list[Check]:
-    """All checks of one question's rows, in a fixed order."""
-    return [check(selection, axis) for check in CHECKS]
+def audit(selection: Selection, *, axis: str = "train_size", metric: str = "test_error") -> list[Check]:
+    """All checks of one question's rows, in a fixed order; `metric`: the column that is fitted."""
+    found = [check(selection, axis) for check in CHECKS]
+    return found + [c for c in (_rises(selection, axis, metric), _mixed(selection, axis, metric)) if c is not None]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.arguments import InputError
+from analysis.estimator.rows.sniff import Sniffed, read_any
 from analysis.estimator.rows.wrong_files import with_wrong_files
 from scaling.records.record import RecordError, find_records, read_record
 
@@ -16,23 +17,24 @@ PROVENANCE = "provenance"  # where a row was read: a file, or wandb:ENTITY/PROJE
 _WANDB, _OFFLINE = "wandb:", "wandb-offline:"
 
 
-def _read_file(path: Path) -> pd.DataFrame:
-    suffix = path.suffix.lower()
+def _is_record(path: Path) -> bool:
+    """Whether a JSON file is one run's record, as in a cell's folder."""
+    if path.suffix.lower() != ".json":
+        return False
     try:
-        if suffix == ".csv":
-            return pd.read_csv(path)
-        if suffix in (".parquet", ".pq"):
-            return pd.read_parquet(path)
-        if suffix in (".jsonl", ".ndjson"):
-            lines = path.read_text(encoding="utf-8").splitlines()
-            return pd.DataFrame([json.loads(line) for line in lines if line.strip()])
-        if suffix == ".json":
-            return pd.DataFrame([read_record(path).to_dict()])
-    except ImportError as error:
-        raise InputError(f"{path}: reading Parquet needs pyarrow (pip install 'vit-scaling[parquet]')") from error
-    except (ValueError, OSError) as error:  # pandas' and json's errors are ValueErrors
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError):
+        return path.name == "record.json"
+    return isinstance(found, dict) and {"config_hash", "status"} <= set(found)
+
+
+def _read_file(path: Path) -> Sniffed:
+    if not _is_record(path):
+        return read_any(path)
+    try:
+        return Sniffed(pd.DataFrame([read_record(path).to_dict()]))
+    except (RecordError, OSError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
-    raise InputError(f"{path}: neither a folder of records nor .csv, .parquet, .jsonl")
 
 
 def _read_folder(path: Path) -> pd.DataFrame:
@@ -68,8 +70,8 @@ def _read_offline(folder: Path) -> pd.DataFrame:
         raise InputError(f"{_OFFLINE}{error}") from error
 
 
-def read_source(path: Path, filters: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
-    """The rows of one source, as they stand there.
+def read_source(path: Path, filters: Mapping[str, tuple[str, ...]]) -> tuple[pd.DataFrame, list[str]]:
+    """The rows of one source, as they stand there, and what was noticed while they were read.
 
     Args:
         path: a folder, a file, or `wandb:ENTITY/PROJECT` or `wandb-offline:DIR` where there is no file of that name.
@@ -78,18 +80,21 @@ def read_source(path: Path, filters: Mapping[str, tuple[str, ...]]) -> pd.DataFr
     Raises:
         InputError: it is not there or cannot be read, in one line.
     """
-    name = str(path)
+    name, notes = str(path), tuple[str, ...]()
     if not path.exists() and name.startswith(_OFFLINE):
         table = _read_offline(Path(name.removeprefix(_OFFLINE)))
     elif not path.exists() and name.startswith(_WANDB):
         table = _read_wandb(name.removeprefix(_WANDB), filters)
     elif not path.exists():
         raise InputError(f"{path}: no such file or folder")
+    elif path.is_dir():
+        table = _read_folder(path)
     else:
-        table = _read_folder(path) if path.is_dir() else _read_file(path)
+        sniffed = _read_file(path)
+        table, notes = sniffed.table, sniffed.notes
     if table.empty:
         raise InputError(f"{path}: no rows")
     if PROVENANCE not in table.columns:
         table[PROVENANCE] = None
     table = table.assign(**{PROVENANCE: table[PROVENANCE].where(table[PROVENANCE].notna(), name)})
-    return with_wrong_files(table, path, table[PROVENANCE] if path.is_dir() else None)
+    return with_wrong_files(table, path, table[PROVENANCE] if path.is_dir() else None), list(notes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +12,53 @@ import numpy as np
 import pandas as pd
 
 from analysis.arguments import InputError, TableArguments
+from analysis.estimator.rows.check import check as check
+from analysis.estimator.rows.check import checked, drop_repeats
+from analysis.estimator.rows.columns import find_names, map_columns, set_families
 from analysis.estimator.rows.data_sets import FINGERPRINT, data_notes, data_sets
+from analysis.estimator.rows.metric import Metric, known_metric, metric_of
+from analysis.estimator.rows.mixed import START, question_columns, starts
+from analysis.estimator.rows.numbers import read_column
 from analysis.estimator.rows.sources import PROVENANCE, read_source
+from analysis.estimator.rows.wide import lengthen
 from analysis.estimator.rows.wrong_files import WRONG
 from scaling.records.question import QUESTION
 from scaling.records.record import COLUMNS
 
-ERRORS = ("train_error", "val_error", "test_error")
-NUMBERS = (
-    *ERRORS,
-    "test_loss",
-    "train_size",
-    "seen_examples",
-    "train_flops",
-    "lr",
-    "test_examples",
-    "num_classes",
-    "locality",
-    "image_size",
-    "budget_factor",
-)
 
+@dataclass(frozen=True)
+class Reading:
+    """What was read: the checked rows, the metric as understood, and notes for the user.
 
-def _map_columns(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
-    for name, source in columns.items():
-        if source not in table.columns:
-            raise InputError(f"columns.{name}={source}: no such column; there are {', '.join(map(str, table.columns))}")
-    return table.assign(**{name: table[source] for name, source in columns.items()})
+    `extra`: columns beyond the usual ones whose values are questions of their own.
+    """
+
+    table: pd.DataFrame
+    metric: Metric
+    axis: str
+    notes: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def parts(self) -> list[tuple[dict[str, Any], pd.DataFrame]]:
+        return split_questions(self.table, self.extra)
+
+    def lines(self) -> list[str]:
+        """What was understood, in a line or two."""
+        rows = self.table[self.table["status"] == "finished"]
+        models = [
+            f"{rows.loc[rows['family'] == f, 'model'].nunique()} {name}" for f, name in (("vit", "ViT"), ("cnn", "CNN"))
+        ]
+        sizes = sorted(set(rows[self.axis]))
+        span = f"{len(sizes)} sizes from {sizes[0]:,.0f} to {sizes[-1]:,.0f}" if sizes else "no sizes"
+        seeds = f", {rows['seed'].nunique()} seeds" if "seed" in rows.columns else ""
+        other = len(self.table) - len(rows)
+        left = f", {other} not finished" if other else ""
+        first = f"{len(rows)} runs{left}: models {' and '.join(models)}; {span} ({self.axis}){seeds}"
+        return [
+            f"Understood: {first}; metric {self.metric.describe()}.",
+            *([f"Note: {'; '.join(self.notes)}."] if self.notes else []),
+        ]
 
 
 def _keep(table: pd.DataFrame, filters: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
@@ -46,110 +67,130 @@ def _keep(table: pd.DataFrame, filters: Mapping[str, tuple[str, ...]]) -> pd.Dat
             raise InputError(f"filters.{column}: no such column; there are {', '.join(map(str, table.columns))}")
         values = table[column]
         if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-            numbers = pd.to_numeric(pd.Series(wanted), errors="coerce")
+            numbers = read_column(pd.Series(list(wanted), dtype=object)).values
             kept = table[values.isin(numbers.dropna())]
         else:
             kept = table[values.astype(str).str.lower().isin([w.lower() for w in wanted])]
         if kept.empty:
-            raise InputError(f"filters.{column}={','.join(wanted)} leaves no rows")
+            there = ", ".join(sorted({str(v) for v in values.dropna().unique()[:8]}))
+            raise InputError(f"filters.{column}={','.join(wanted)} leaves no rows; there are {there}")
         table = kept
     return table
 
 
-def _set_families(table: pd.DataFrame, families: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
-    """Rows of models that no list names keep their `family`, and are left out where there is no such column."""
-    models = table["model"].astype(str)
-    family = table["family"].astype(object) if "family" in table.columns else pd.Series(None, table.index, dtype=object)
-    for name, listed in families.items():
-        unknown = sorted(set(listed) - set(models))
-        if unknown:
-            raise InputError(
-                f"family.{name}: no rows of {', '.join(unknown)}; there are {', '.join(sorted(set(models)))}"
-            )
-        family = family.mask(models.isin(listed), name)
-    return table.assign(family=family)[family.notna()]
-
-
-def check(table: pd.DataFrame, *, metric: str = "test_error", axis: str = "train_size") -> pd.DataFrame:
-    """The table with numbers as numbers and `status` filled in, its rows in an order of their own.
-
-    Raises:
-        InputError: columns missing, errors outside [0, 1], or metrics empty in finished rows.
-    """
-    missing = [c for c in dict.fromkeys(("family", "model", axis, metric)) if c not in table.columns]
-    if missing:
-        hint = "; name them by columns.X=Y" if missing != ["family"] else "; say family.vit=[...] family.cnn=[...]"
-        raise InputError(f"columns missing: {', '.join(missing)}{hint}")
-    table = table.reset_index(drop=True)
-    for column in dict.fromkeys((*NUMBERS, axis, metric)):
-        if column in table.columns:
-            numbers = pd.to_numeric(table[column], errors="coerce").astype(float)
-            bad = table[column].notna() & (numbers.isna() | np.isinf(numbers))
-            if bad.any():
-                raise InputError(f"{column}={table[column][bad].iloc[0]!r} is not a finite number")
-            table[column] = numbers
-    families = set(table["family"].astype(str)) - {"vit", "cnn"}
-    if families:
-        raise InputError(f"family must be vit or cnn, not {', '.join(sorted(families))}")
-    if table["model"].isna().any():
-        raise InputError("model is empty in some rows")
-    table["model"] = table["model"].astype(str)
-    table["status"] = table["status"].astype(str) if "status" in table.columns else "finished"
-    unknown = set(table["status"]) - {"finished", "failed", "diverged"}
-    if unknown:
-        raise InputError(f"status must be finished, failed or diverged, not {', '.join(sorted(unknown))}")
-    finished = table[table["status"] == "finished"]
-    for column in (axis, metric):
-        if finished[column].isna().any():
-            raise InputError(f"{column} is empty in {int(finished[column].isna().sum())} finished rows")
-    if (finished[axis] <= 0).any():
-        raise InputError(f"{axis} must be > 0")
-    for column in dict.fromkeys((*ERRORS, metric)):
-        if column in finished.columns:
-            values = finished[column].dropna()
-            high = 1.0 if column.endswith("_error") else np.inf
-            outside = values[(values < 0) | (values > high)]
-            if len(outside):
-                hint = "; metric=accuracy_percent (or accuracy, error_percent) says that it is one" * (high == 1)
-                raise InputError(f"{column}={outside.iloc[0]:g} lies outside [0, {high:g}]{hint}")
-    return _in_own_order(table)
-
-
-def _in_own_order(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows in an order of their own, not the files'. Rows given twice (a folder, its results.csv and its runs in
-    W&B) count once, if there is a column that would tell one run from another."""
-    hashed = table["config_hash"].notna() if "config_hash" in table.columns else pd.Series(False, table.index)
-    own = [c for c in table.columns if c not in (PROVENANCE, WRONG)]
-    record = [c for c in own if c in COLUMNS]  # a row of ours is what its record says, whatever its source adds
-    filled = table.astype(object).where(table.notna(), None)
-    texts = {True: _row_texts(filled, record), False: _row_texts(filled, own)}
-    key = pd.DataFrame({"row": texts[False].mask(hashed, texts[True])})
-    key["from"] = filled[PROVENANCE].astype(str) if PROVENANCE in table.columns else ""
-    key = key.sort_values(["row", "from"], kind="stable")
-    if {"name", "config_hash", "seed"} & set(own):
-        key = key[~key["row"].duplicated()]
-    return table.loc[key.index].reset_index(drop=True)
-
-
-def _row_texts(table: pd.DataFrame, columns: list[str]) -> pd.Series:
-    rows = table[sorted(columns, key=str)].itertuples(index=False, name=None)
-    return pd.Series([repr(row) for row in rows], table.index, dtype=object)
-
-
-def _convert(table: pd.DataFrame, given: str) -> pd.DataFrame:
-    """The table with `test_error` from a column that holds an accuracy or a percentage, because the user says so."""
-    if given not in table.columns:
-        raise InputError(f"columns missing: {given}; name it by columns.{given}=Y")
-    values = pd.to_numeric(table[given], errors="coerce").astype(float)
-    top = 100.0 if given.endswith("_percent") else 1.0
-    outside = values[(values < 0) | (values > top)]
-    if len(outside):
-        raise InputError(f"{given}={outside.iloc[0]:g} lies outside [0, {top:g}]")
-    return table.assign(test_error=values / top if given.startswith("error") else 1 - values / top)
-
-
 def _plain(value: Any) -> Any:
     return shlex.join(map(str, value)) if isinstance(value, (list, tuple, np.ndarray)) else value
+
+
+def _sources(arguments: TableArguments) -> tuple[pd.DataFrame, list[str]]:
+    """All sources as one table with a row per run, and notes."""
+    tables, notes = [], []
+    for path in arguments.results:
+        table, said = read_source(path, arguments.filters)
+        renamed = {
+            source: name for name, source in arguments.columns.items() if source in table.columns and name not in table
+        }
+        if arguments.wide or "config_hash" not in table.columns:
+            long, understood = lengthen(
+                table.rename(columns=renamed) if arguments.axis in renamed.values() else table,
+                arguments.wide,
+                axis=arguments.axis,
+                metric=arguments.metric,
+            )
+            table, said = long, [*said, *([understood] if understood else [])]
+        tables.append(table)
+        notes += said
+    table = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+    for column in [c for c in table.columns if pd.api.types.is_object_dtype(table[c])]:
+        table[column] = table[column].map(_plain)
+    return table, notes
+
+
+def _refuse_opposite(columns: Mapping[str, str]) -> None:
+    """An accuracy that is called an error would turn every answer round."""
+    source = columns.get("test_error", "")
+    known = known_metric(source) if source else None
+    if known is not None and known.higher:
+        raise InputError(
+            f"columns.test_error={source}: {source} is by its name {known.words}, of which more is better;"
+            f" say metric={source}"
+        )
+
+
+def read_results(arguments: TableArguments) -> Reading:
+    """All rows that `results=` names, mapped, filtered and checked, and what was understood.
+
+    Raises:
+        InputError: a path, a column or a value that cannot be used, in one line.
+    """
+    metric = metric_of(arguments.metric, better=arguments.better, range=arguments.range)
+    _refuse_opposite(arguments.columns)
+    table, notes = _sources(arguments)
+    given = {n: s for n, s in arguments.columns.items() if not (s and s not in table.columns and n in table.columns)}
+    table = map_columns(table, given)
+    table = _keep(table, {k: v for k, v in arguments.filters.items() if k in table.columns})
+    dropped = frozenset(n for n, source in arguments.columns.items() if not source)
+    before = list(map(str, table.columns))
+    table, said = find_names(table, axis=arguments.axis, metric=metric.name, dropped=dropped)
+    table = _keep(table, {k: v for k, v in arguments.filters.items() if k not in before})
+    notes += said
+    if "family" in given and not arguments.families:
+        table = table.assign(family=table["family"])
+    table, said = set_families(table, arguments.families, guess=arguments.axis in table.columns)
+    notes += said
+    source = arguments.columns.get(arguments.axis) or next(
+        (s.split(" is ")[1] for s in notes if s.startswith(f"{arguments.axis} is ")), arguments.axis
+    )
+    table, said = checked(
+        table, metric=metric, axis=arguments.axis, told=arguments.range is not None, source=source,
+        total_images=arguments.total_images,
+    )  # fmt: skip
+    return questions_of(table, metric, arguments.axis, [*notes, *said])
+
+
+def questions_of(table: pd.DataFrame, metric: Metric, axis: str, notes: list[str]) -> Reading:
+    """A checked table with its rows told apart by question, and those that were given twice counted once."""
+    notes = list(notes)
+    table = _ignore_paths(table, notes)
+    unique, again = drop_repeats(table)
+    start = starts(unique)
+    extra: list[str] = []
+    if start is not None and start[unique["status"] == "finished"].nunique() > 1:
+        unique = unique.assign(**{START: start})
+        extra.append(START)
+        notes.append("runs from scratch and from weights are questions of their own (init)")
+    foreign = unique["status"] == "finished"
+    if "config_hash" in unique.columns:
+        foreign &= unique["config_hash"].isna()
+    found = (
+        question_columns(unique[foreign], metric=metric.column, axis=axis, question=QUESTION) if foreign.any() else []
+    )
+    if PROVENANCE in found:
+        unique, again = drop_repeats(table, within=True)
+        if START in extra:
+            unique = unique.assign(**{START: starts(unique)})
+    for column in found:
+        count = unique[column].nunique(dropna=False)
+        notes.append(
+            f"{column} differs between runs of one model and size: {count} questions, one for each of its values"
+            f" (filters.{column}=VALUE keeps one, columns.data={column} names them by it)"
+            if column != PROVENANCE
+            else f"the files hold other values for the same runs: {count} questions, one per file"
+        )
+    if again:
+        notes.append(f"{again} rows that were given twice count once")
+    return Reading(unique, metric, axis, tuple(notes), (*extra, *found))
+
+
+def _ignore_paths(table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
+    """Without a column `data` that differs from run to run: paths of runs are no data sets."""
+    if "data" not in table.columns or ("config_hash" in table.columns and table["config_hash"].notna().any()):
+        return table
+    count = table["data"].nunique(dropna=False)
+    if count > 2 and count > 0.5 * len(table):
+        notes.append(f"data has {count} values in {len(table)} rows, which are taken for paths and not for data sets")
+        return table.rename(columns={"data": "data_path"})
+    return table
 
 
 def load(arguments: TableArguments) -> pd.DataFrame:
@@ -158,28 +199,18 @@ def load(arguments: TableArguments) -> pd.DataFrame:
     Raises:
         InputError: a path, a column or a value that cannot be used, in one line.
     """
-    tables = [read_source(path, arguments.filters) for path in arguments.results]
-    table = pd.concat(tables, ignore_index=True)
-    for column in [c for c in table.columns if pd.api.types.is_object_dtype(table[c])]:
-        table[column] = table[column].map(_plain)
-    table = _keep(_map_columns(table, arguments.columns), arguments.filters)
-    if arguments.families:
-        if "model" not in table.columns:
-            raise InputError("columns missing: model; name it by columns.model=Y")
-        table = _set_families(table, arguments.families)
-    if arguments.convert:
-        table = _convert(table, arguments.convert)
-    return check(table, metric=arguments.metric, axis=arguments.axis)
+    return read_results(arguments).table
 
 
-def split_questions(table: pd.DataFrame) -> list[tuple[dict[str, Any], pd.DataFrame]]:
+def split_questions(table: pd.DataFrame, extra: Iterable[str] = ()) -> list[tuple[dict[str, Any], pd.DataFrame]]:
     """One part per question (data, locality, image_size; num_classes where it varies; data_fingerprint where a data's
-    name has several), most local first. `attrs["notes"]` of a part are warnings about its data.
+    name has several; `extra`), most local first. `attrs["notes"]` of a part are warnings about its data.
 
     A key's value is None where its column is absent.
     """
+    extra = list(extra)
     sets, notes = data_sets(table), data_notes(table)
-    present = [c for c in QUESTION if c in table.columns]
+    present = [c for c in (*QUESTION, *extra) if c in table.columns]
     parts = []
     groups: Iterable[Any] = table.groupby([*present, sets.rename(FINGERPRINT)], dropna=False, sort=True)
     for values, rows in groups:
@@ -187,12 +218,15 @@ def split_questions(table: pd.DataFrame) -> list[tuple[dict[str, Any], pd.DataFr
         key = {c: _key_value(found.get(c)) for c in QUESTION[:3]}
         if "num_classes" in found and table["num_classes"].nunique() > 1:
             key["num_classes"] = _key_value(found["num_classes"])
+        key |= {c: _key_value(found[c]) for c in extra if c in found}
         name = str(found.get("data", ""))
         if (name, found[FINGERPRINT]) in notes and sum(known == name for known, _ in notes) > 1:
             key[FINGERPRINT] = found[FINGERPRINT] or None
         rows = rows.reset_index(drop=True)
         rows.attrs["notes"] = notes.get((name, found[FINGERPRINT]), [])
         parts.append((key, rows))
+    if not parts:
+        parts = [(dict.fromkeys(QUESTION[:3]), table)]
     # The images as they are come first: they are the question, lower localities its control.
     return sorted(parts, key=lambda p: (str(p[0]["data"]), -(p[0]["locality"] or 0), str(p[0]["image_size"])))
 

@@ -35,7 +35,9 @@ const curvePlots = (() => {
     const seen = [...points, ...rest].map((p) => p.y).concat(bands.filter((b) => b.x <= xDomain[1]).map((b) => b.y));
     const top = Math.max(...seen, 1e-6),
       least = Math.max(Math.min(...seen.filter((v) => v > 0), top), floor / 6);
-    const yDomain = state.yLog
+    const yDomain = view.better === "higher"
+      ? [least * 0.95, top * 1.02]
+      : state.yLog
       ? [least / 1.25, Math.min(top * 1.2, view.kind === "error" ? Math.max(1, top) : Infinity)]
       : [0, top * 1.05];
     const x = quantity("x", compact ? null : view.axis_label, xDomain, state.xLog, "~s"),

@@ -1,0 +1,365 @@
+"""Reads a table from a file of any common form, and says what was noticed on the way.
+
+Text in any usual encoding and separator, with title rows, comments or decimal commas; Markdown; JSON as records,
+columns or nested; JSON lines; Parquet; Excel; each also as .gz. pandas does the reading: here is what it
+has to be told.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import json
+import re
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.arguments import InputError
+
+SUFFIXES = {
+    **dict.fromkeys((".csv", ".tsv", ".txt", ".tab", ".dat", ".md", ".markdown"), "text"),
+    **dict.fromkeys((".jsonl", ".ndjson"), "lines"),
+    **dict.fromkeys((".parquet", ".pq"), "parquet"),
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods"), "excel"),
+    ".json": "json",
+}
+HEAD = 200  # lines that tell separator and header
+_RULE = re.compile(r"^\s*\|?\s*:?-{2,}:?\s*(\|\s*:?-{2,}:?\s*)*\|?\s*$")
+_COMMA_NUMBER = re.compile(r"^\s*[+-]?\d*,\d+\s*(%|$|±)")
+_LISTS = ("data", "rows", "runs", "results", "records", "history", "experiments")
+
+
+@dataclass(frozen=True)
+class Sniffed:
+    """A file's table, and what the user should hear of how it was read."""
+
+    table: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+
+def decode(data: bytes) -> tuple[str, str | None]:
+    """The text of a file, and the name of its encoding where that is none of the usual ones.
+
+    Raises:
+        ValueError: the bytes are no text.
+    """
+    for mark, encoding in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
+        if data.startswith(mark):
+            return data.decode(encoding), "UTF-16" if encoding == "utf-16" else None
+    start = data[:2000]
+    if start.count(0) > len(start) / 4:
+        even, odd = start[::2].count(0), start[1::2].count(0)
+        if min(even, odd) > max(even, odd) / 4:
+            raise ValueError("no text")
+        return data.decode("utf-16-le" if odd > even else "utf-16-be"), "UTF-16"
+    if 0 in start:
+        raise ValueError("no text")
+    try:
+        return data.decode("utf-8"), None
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace"), "Latin-1"
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    if separator == " ":
+        return line.split()
+    try:
+        return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+    except csv.Error:
+        return []
+
+
+@dataclass(frozen=True)
+class _Layout:
+    separator: str
+    header: int  # the line's number
+    width: int  # fields a row
+    skipped: int  # lines of a title
+    prefix: str = ""  # of the header: a comment sign
+
+
+def _is_number(text: str) -> bool:
+    return bool(re.fullmatch(r"\s*[+-]?[\d.,' ]*\d[\d.,' ]*(e[+-]?\d+)?\s*%?\s*", text, re.IGNORECASE))
+
+
+def _layout(lines: list[str]) -> _Layout | None:
+    """Separator and header line, by which of them the lines agree on most; None where there is no table."""
+    best: tuple[tuple[float, int], _Layout] | None = None
+    content = [i for i, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")]
+    if not content:
+        return None
+    for separator in (",", ";", "\t", "|", " "):
+        split = {i: _fields(lines[i], separator) for i in content}
+        widths = Counter(len(f) for f in split.values() if len(f) > 1)
+        if not widths:
+            continue
+        width = max(widths, key=lambda w: (widths[w], w))
+        filled = {i: sum(bool(f.strip()) for f in split[i]) for i in content}
+        full = [i for i in content if len(split[i]) == width and filled[i] >= max(2, 0.6 * width)]
+        if not full:
+            continue
+        header = full[0]
+        if separator == " " and (width < 3 or len(full) < 3 or best is not None):
+            continue  # words of a sentence are no columns
+        after = [i for i in content if i >= header]
+        agree = sum(len(split[i]) == width for i in after) / len(after)
+        layout = _Layout(separator, header, width, sum(i < header for i in content))
+        comments = [i for i in range(header) if lines[i].lstrip().startswith("#")]
+        if any(_is_number(f) for f in split[header]) and comments:
+            named = _fields(lines[comments[-1]].lstrip().lstrip("#").strip(), separator)
+            if len(named) == width:
+                layout = _Layout(separator, comments[-1], width, 0, "#")
+        if best is None or (round(agree, 1), width) > best[0]:
+            best = ((round(agree, 1), width), layout)
+    return best[1] if best else None
+
+
+def _markdown(lines: list[str]) -> tuple[list[list[str]], int] | None:
+    """The rows of the first Markdown table, header first, and how many tables there are."""
+    found = [
+        i
+        for i in range(1, len(lines))
+        if "-" in lines[i] and "|" in lines[i] + lines[i - 1] and _RULE.match(lines[i]) and "|" in lines[i - 1]
+    ]
+    if not found:
+        return None
+
+    def cells(line: str) -> list[str]:
+        text = line.strip().removeprefix("|")
+        text = text[:-1] if text.endswith("|") and not text.endswith("\\|") else text
+        return [c.replace("\\|", "|").strip().strip("*`").strip() for c in re.split(r"(?<!\\)\|", text)]
+
+    rows = [cells(lines[found[0] - 1])]
+    for line in lines[found[0] + 1 :]:
+        if "|" not in line:
+            break
+        rows.append(cells(line))
+    return rows, len(found)
+
+
+def _from_rows(rows: list[list[Any]]) -> pd.DataFrame:
+    """A table from rows, header first: too short ones are filled up with nothing."""
+    width = len(rows[0])
+    for i, row in enumerate(rows):
+        if len(row) > width:
+            raise ValueError(f"row {i + 1} has {len(row)} cells, the header {width}")
+    return pd.DataFrame([list(r) + [None] * (width - len(r)) for r in rows[1:]], columns=_unique(rows[0]), dtype=object)
+
+
+def _unique(names: list[Any]) -> list[str]:
+    """Names of columns without padding; a repeated one gets .1, .2, as pandas does."""
+    seen: Counter[str] = Counter()
+    found = []
+    for i, name in enumerate(names):
+        text = "" if name is None or name != name else str(name).strip()
+        text = text or f"Unnamed: {i}"
+        found.append(f"{text}.{seen[text]}" if seen[text] else text)
+        seen[text] += 1
+    return found
+
+
+def _numbers_where_all_are(table: pd.DataFrame) -> pd.DataFrame:
+    for column in table.columns:
+        texts = table[column]
+        if pd.api.types.is_numeric_dtype(texts):
+            continue
+        filled = texts.map(lambda v: None if isinstance(v, str) and not v.strip() else v)
+        numbers = pd.to_numeric(filled, errors="coerce")
+        table[column] = numbers if numbers.notna().sum() == filled.notna().sum() and filled.notna().any() else filled
+    return table
+
+
+def _points_for_commas(table: pd.DataFrame) -> pd.DataFrame:
+    """Cells with decimal commas, and points between thousands, as everyone else writes them."""
+
+    def plain(value: Any) -> Any:
+        if not isinstance(value, str) or not re.match(r"\s*[+-]?[\d,]", value):
+            return value
+        text = re.sub(r"(?<=\d)\.(?=\d{3}(?:\D|$))", "", value)
+        return re.sub(r"(?<=\d),(?=\d)|^,(?=\d)", ".", text)
+
+    return table.map(plain)
+
+
+def _text(text: str, path: Path) -> Sniffed:
+    lines = text[: 400 * HEAD].splitlines()[:HEAD] if len(text) > 400 * HEAD else text.splitlines()
+    notes: list[str] = []
+    if not any(line.strip() for line in lines):
+        raise InputError(f"{path}: cannot be read (there is nothing in it)")
+    if path.suffix.lower() in (".md", ".markdown") or any(_RULE.match(line) and "|" in line for line in lines):
+        found = _markdown(text.splitlines())
+        if found:
+            if found[1] > 1:
+                notes.append(f"{path.name}: {found[1]} tables in it; the first was read")
+            return Sniffed(_numbers_where_all_are(_from_rows(found[0])), tuple(notes))
+    layout = _layout(lines)
+    if layout is None:
+        if len(lines) == 1 or path.suffix.lower() not in (".csv", ".tsv"):
+            raise InputError(f"{path}: neither a folder of records nor a table that can be read (no columns found)")
+        layout = _Layout(",", next(i for i, line in enumerate(lines) if line.strip()), 1, 0)
+    if layout.skipped:
+        plural = "s" if layout.skipped > 1 else ""
+        notes.append(f"{path.name}: {layout.skipped} line{plural} above the header left out")
+    body = text.split("\n", layout.header)[-1] if layout.header else text
+    if layout.prefix:
+        body = body.lstrip().lstrip("#").lstrip()
+    sample = [f for line in lines[layout.header + 1 :] for f in _fields(line, layout.separator)]
+    commas = layout.separator != "," and any(_COMMA_NUMBER.match(f) for f in sample)
+    options: dict[str, Any] = {"sep": r"\s+" if layout.separator == " " else layout.separator, "skipinitialspace": True}
+    if commas:
+        options["dtype"] = str
+    commented = any(line.lstrip().startswith("#") for line in lines[layout.header + 1 :])
+    if commented:
+        body = "\n".join(line for line in body.split("\n") if not line.lstrip().startswith("#"))
+    # Columns of two kinds of values are ours to read, so pandas need not look at them in parts.
+    table = pd.read_csv(io.StringIO(body), low_memory=False, index_col=False, **options)
+    table.columns = _unique(list(table.columns))
+    if commas:
+        notes.append(f"{path.name}: decimal commas")
+        table = _numbers_where_all_are(_points_for_commas(table))
+    return Sniffed(table, tuple(notes))
+
+
+def _key_values(value: Any) -> Any:
+    """MLflow's lists of {key, value} as one dictionary."""
+    if isinstance(value, list) and value and all(isinstance(v, dict) and {"key", "value"} <= set(v) for v in value):
+        return {str(v["key"]): v["value"] for v in value}
+    if isinstance(value, dict):
+        return {k: _key_values(v) for k, v in value.items()}
+    return value
+
+
+def _flat(rows: list[Any]) -> pd.DataFrame:
+    """Rows of nested dictionaries with dotted names."""
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError("its rows are no objects with names")
+    rows = [_key_values(row) for row in rows]
+    if not any(isinstance(v, dict) for row in rows for v in row.values()):
+        return pd.DataFrame(rows)
+    table = pd.json_normalize(rows)
+    names = [re.sub(r"^(info|data)\.", "", str(c)) for c in table.columns]  # MLflow's envelopes
+    table.columns = names if len(set(names)) == len(names) else table.columns
+    return table
+
+
+def _from_json(found: Any) -> pd.DataFrame:
+    """A table from JSON: records, columns, or one of these under a name."""
+    if isinstance(found, list):
+        return _flat(found)
+    if not isinstance(found, dict):
+        raise ValueError("neither rows nor columns")
+    names = found.get("columns")
+    if isinstance(names, list) and isinstance(found.get("data"), list):
+        plain = [n.get("name", n) if isinstance(n, dict) else n for n in names]
+        return _from_rows([plain, *found["data"]])
+    for name in _LISTS:
+        if isinstance(found.get(name), list) and all(isinstance(r, dict) for r in found[name]):
+            return _flat(found[name])
+    lengths = {len(v) for v in found.values() if isinstance(v, (list, dict))}
+    if len(lengths) == 1 and all(isinstance(v, (list, dict)) for v in found.values()):
+        if all(isinstance(v, dict) for v in found.values()):
+            inner = {k for v in found.values() for k in v}
+            if not any(isinstance(x, (dict, list)) for v in found.values() for x in v.values()) and len(inner) == next(
+                iter(lengths)
+            ):
+                return pd.DataFrame(found).reset_index(drop=True)
+        if all(isinstance(v, list) for v in found.values()):
+            return pd.DataFrame(found)
+    if found and all(isinstance(v, dict) for v in found.values()):
+        return _flat([v | {"name": k} if "name" not in v else v for k, v in found.items()])
+    raise ValueError("neither rows nor columns")
+
+
+def _lines(text: str) -> pd.DataFrame:
+    rows = []
+    for i, line in enumerate(text.splitlines()):
+        if line.strip():
+            try:
+                rows.append(json.loads(line))
+            except ValueError as error:
+                raise ValueError(f"line {i + 1}: {error}") from error
+    return _flat(rows)
+
+
+def _json(text: str) -> pd.DataFrame:
+    try:
+        return _from_json(json.loads(text))
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data" and text.count("\n"):
+            return _lines(text)
+        raise
+
+
+def _excel(path: Path) -> Sniffed:
+    """The first sheet with a table; rows above the first full one are a title."""
+    with pd.ExcelFile(path) as book:
+        for name in book.sheet_names:
+            rows = book.parse(name, header=None).to_numpy(dtype=object).tolist()
+            filled = [sum(v == v and v is not None for v in row) for row in rows]
+            start = next((i for i, k in enumerate(filled) if k >= max(2, 0.6 * max(filled))), None)
+            if start is not None and start + 1 < len(rows):
+                note = f"{path.name}: sheet {name}" if len(book.sheet_names) > 1 else ""
+                table = _numbers_where_all_are(_from_rows(rows[start:])).dropna(how="all").dropna(axis=1, how="all")
+                return Sniffed(table, (note,) if note else ())
+    raise InputError(f"{path}: no sheet with a table")
+
+
+def _tidy(sniffed: Sniffed) -> Sniffed:
+    """Without padding in texts, without a row index that was written along, without empty rows."""
+    table = sniffed.table
+    table.columns = _unique(list(table.columns))
+    for column in table.columns:
+        if pd.api.types.is_string_dtype(table[column]) and not pd.api.types.is_object_dtype(table[column]):
+            table[column] = table[column].str.strip()
+        elif pd.api.types.is_object_dtype(table[column]):
+            table[column] = table[column].map(lambda v: v.strip() if isinstance(v, str) else v)
+    first = table.columns[0] if len(table.columns) else ""
+    if first.startswith("Unnamed: ") and list(table[first]) == list(range(len(table))):
+        table = table.drop(columns=first)
+    return Sniffed(table.dropna(how="all"), sniffed.notes)
+
+
+def read_any(path: Path) -> Sniffed:
+    """The table in a file.
+
+    Raises:
+        InputError: it cannot be read, in one line.
+    """
+    suffixes = [s.lower() for s in path.suffixes]
+    packed = bool(suffixes) and suffixes[-1] == ".gz"
+    suffix = suffixes[-2] if packed and len(suffixes) > 1 else "" if packed else suffixes[-1] if suffixes else ""
+    kind = SUFFIXES.get(suffix)
+    if kind is None:
+        raise InputError(f"{path}: neither a folder of records nor one of {', '.join(SUFFIXES)} (or these as .gz)")
+    try:
+        if kind == "excel":
+            return _tidy(_excel(path))
+        data = path.read_bytes()
+        data = gzip.decompress(data) if packed else data
+        if kind == "parquet":
+            return _tidy(Sniffed(pd.read_parquet(io.BytesIO(data))))
+        text, encoding = decode(data)
+        notes = (f"{path.name}: read as {encoding}",) if encoding else ()
+        text = text.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
+        if kind == "text":
+            found = _text(text, path)
+            return _tidy(Sniffed(found.table, notes + found.notes))
+        return _tidy(Sniffed(_lines(text) if kind == "lines" else _json(text), notes))
+    except ImportError as error:
+        extra, what = ("parquet", "pyarrow") if kind == "parquet" else ("excel", "openpyxl")
+        raise InputError(f"{path}: reading it needs {what} (pip install 'vit-scaling[{extra}]')") from error
+    except InputError:
+        raise
+    except (ValueError, OSError, EOFError, KeyError, TypeError, RecursionError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read ({' '.join(str(error).split())[:200]})") from error
