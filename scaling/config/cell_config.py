@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scaling.config.columns import Columns
 from scaling.config.model_config import ARCHITECTURE, ModelConfig
 from scaling.config.strokes_config import StrokesConfig
 
@@ -60,6 +61,7 @@ class DataConfig:
     cache_gb: float = 32.0  # sets that are larger when decoded stay in their files
     # How the files are read: what follows from it is in the fingerprint.
     layout: str = "auto"  # or classes: every folder in root is a class, even one that is called train
+    columns: Columns = field(default_factory=Columns)  # of a table or Parquet file
     own: tuple[str, ...] = ()  # folders of this project's output, which are no data; filled in by `parse`
 
     def identity(self) -> dict[str, Any]:
@@ -67,9 +69,11 @@ class DataConfig:
         results from before keep their hash."""
         values = dataclasses.asdict(self)
         drawn = self.kind == "strokes"
-        unseen = ("root", "stream", "loaders", "cache", "cache_gb", "layout", "own")
+        unseen = ("root", "stream", "loaders", "cache", "cache_gb", "layout", "columns", "own")
         for key in (*unseen, "val_share" if drawn else "name"):
             del values[key]
+        if self.kind in ("table", "parquet", "npz"):  # the same images in another container are the same data
+            values["kind"] = "folder"
         if not drawn:
             del values["strokes"], values["test_size"]
         if self.locality == 1:  # then nothing is permuted, by whatever seed and patch

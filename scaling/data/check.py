@@ -68,7 +68,8 @@ def _check_values(data: DataConfig) -> None:
 
 
 def _folder_name(root: str) -> str:
-    return unicodedata.normalize("NFC", Path(root).resolve().name)
+    path = Path(root).resolve()
+    return unicodedata.normalize("NFC", path.name if path.is_dir() else path.name.split(".")[0])
 
 
 def _expanded(root: str) -> str:

@@ -133,7 +133,8 @@ def with_whole_rows(config: DataConfig, rows_of: Callable[[Decoded], np.ndarray]
 def unreadable_text(config: DataConfig, decoded: Decoded, *, at_most: int) -> str:
     """How many files cannot be read, with the first few by name and reason."""
     catalogue, count = decoded.catalogue, len(decoded.unreadable)
-    names = catalogue.paths or catalogue.keys
+    own = config.kind in OWN  # what the cache has of it lacks the container's name
+    names = (read_place(Place.of(config), cache_folder(config.cache)).catalogue if own else catalogue).names()
     listed = some([f"{names[row]} ({reason})" for row, reason in decoded.unreadable.items()], at_most=at_most)
     return f"{count:,} of {len(catalogue.labels):,} images in {config.root} cannot be read: {listed}"
 
@@ -149,5 +150,5 @@ def refuse_unreadable(config: DataConfig, decoded: Decoded) -> None:
 
 def forget() -> None:
     """Looks at the disk anew."""
-    for function in (find_source, read_layout, _open):
+    for function in (find_source, read_layout, read_place, _open):
         function.cache_clear()

@@ -23,6 +23,13 @@ class Catalogue:
     labels: np.ndarray  # int64 (rows,)
     sizes: dict[str, int]  # rows of each split; one that is not there has 0
     paths: tuple[str, ...] | None = None
+    origin: str | None = None  # the container that the files were unpacked from: their own names mean nothing
+
+    def names(self) -> tuple[str, ...]:
+        """What the user calls each image."""
+        if self.origin is not None or self.paths is None:
+            return tuple(f"{self.origin}: {key}" for key in self.keys) if self.origin else self.keys
+        return self.paths
 
     def rows(self, split: str) -> np.ndarray:
         """(count,) the rows of a split."""

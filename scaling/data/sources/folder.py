@@ -28,6 +28,7 @@ class Folder:
     ignored: dict[str, int]
     left_out: tuple[LeftOut, ...] = ()
     places: tuple[tuple[str, str], ...] = ()
+    groups: tuple[str, ...] | None = None  # of each row, where the data say which images go together
 
 
 def _class_files(folder: str, walk: Walk) -> dict[str, list[str]]:
@@ -89,18 +90,18 @@ def read_layout(root: str, cache: Path | None, layout: str = "auto", own: tuple[
     sizes = {split: sum(map(len, files.get(split, {}).values())) for split in SPLITS}
     catalogue = Catalogue(classes, tuple(keys), np.array(labels, dtype=np.int64), sizes, tuple(paths))
     places = tuple((split, os.path.relpath(path, root)) for split, path in folders.items())
-    fingerprint = _fingerprint(catalogue, cache) if cache else ""
+    fingerprint = folder_fingerprint(catalogue, cache) if cache else ""
     return Folder(catalogue, fingerprint, dict(walk.ignored), walk.left_out(), places)
 
 
-def _fingerprint(catalogue: Catalogue, cache: Path) -> str:
+def folder_fingerprint(catalogue: Catalogue, cache: Path) -> str:
     """16 hex digits of classes, names and contents; where the folder itself lies does not matter."""
     assert catalogue.paths is not None
     digest = hashlib.sha256()
     if not catalogue.sizes["test"] or catalogue.sizes["val"]:  # train and test alone are hashed as they always were
         digest.update(repr(catalogue.sizes).encode())
     hashes = content_hashes(catalogue.paths, cache=cache)
-    for key, path, content in zip(catalogue.keys, catalogue.paths, hashes, strict=True):
-        name = f"{key.split('/', 1)[0]}/{portable(os.path.basename(path))}"
+    for key, content in zip(catalogue.keys, hashes, strict=True):
+        name = f"{key.split('/', 1)[0]}/{key.rsplit('/', 1)[-1]}"
         digest.update(name.encode("utf-8", "surrogateescape") + content)
     return digest.hexdigest()[:16]

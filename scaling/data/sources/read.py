@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.data.sources.folder import Folder, read_layout
+from scaling.config.columns import Columns
+from scaling.data.errors import DataError
+from scaling.data.sources.catalogue import SPLITS
+from scaling.data.sources.containers.archive import is_archive, open_archive
+from scaling.data.sources.containers.arrays import read_npz
+from scaling.data.sources.containers.listed import ListedImage, catalogue_of
+from scaling.data.sources.containers.parquet import read_parquet
+from scaling.data.sources.containers.table import read_table
+from scaling.data.sources.folder import Folder, folder_fingerprint, read_layout
 
 if TYPE_CHECKING:
     from scaling.config import DataConfig
 
-OWN = ("folder",)  # kinds of data that are the user's own
+OWN = ("folder", "table", "parquet", "npz")  # kinds of data that are the user's own
+_USUAL = Columns()
 
 
 @dataclass(frozen=True)
@@ -22,16 +34,38 @@ class Place:
     root: str
     layout: str = "auto"
     own: tuple[str, ...] = ()
+    columns: Columns = _USUAL
 
     @classmethod
     def of(cls, config: DataConfig) -> Place:
-        return cls(config.kind, str(config.root), config.layout, tuple(config.own))
+        return cls(config.kind, str(config.root), config.layout, tuple(config.own), config.columns)
 
 
+@functools.lru_cache(maxsize=4)
 def read_place(place: Place, cache: Path) -> Folder:
     """Lists a user's own images; the hashes of their contents are remembered in `cache`.
 
     Raises:
         DataError: they are not there, or cannot be understood.
     """
-    return read_layout(place.root, cache, place.layout, place.own)
+    root = place.root
+    if place.kind == "folder" and is_archive(root):
+        folder = open_archive(root, cache)
+        try:
+            found = read_layout(folder, cache, place.layout, place.own)
+        except DataError as error:
+            raise DataError(str(error).replace(folder, root)) from error
+        return dataclasses.replace(found, catalogue=dataclasses.replace(found.catalogue, origin=root))
+    if place.kind == "folder":
+        return read_layout(root, cache, place.layout, place.own)
+    if place.kind == "table":
+        return _listing(read_table(root, place.columns), root, cache, origin=None)
+    items = read_npz(root, cache) if place.kind == "npz" else read_parquet(root, cache, place.columns)
+    return _listing(items, root, cache, origin=root)
+
+
+def _listing(items: Iterable[ListedImage], root: str, cache: Path, *, origin: str | None) -> Folder:
+    catalogue, groups = catalogue_of(items, root=root)
+    places = tuple((split, ".") for split in SPLITS if catalogue.sizes[split])
+    catalogue = dataclasses.replace(catalogue, origin=origin)
+    return Folder(catalogue, folder_fingerprint(catalogue, cache), {}, (), places, groups)

@@ -84,3 +84,9 @@ def choose_splits(found: Sequence[SplitName]) -> tuple[dict[str, list[str]], lis
 def is_fold(name: str) -> bool:
     """Whether a name is that of a fold of a cross-validation, such as `fold_3`."""
     return _FOLD.fullmatch(name.strip()) is not None
+
+
+def one_split(word: str) -> str | None:
+    """The split that a single word means, as a table's column has it; None if it means none."""
+    read = _read(word.strip())
+    return read.split if read is not None and set(read.rest) <= _FILLER else None
