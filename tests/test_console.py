@@ -121,7 +121,10 @@ def test_so_it_does_while_cells_are_composed(words: list[str]) -> None:
 
 def test_ctrl_c_ends_a_watch_with_130(tmp_path: Path) -> None:
     words = ["scaling.console", "status", "sweeps=quickstart", f"out={tmp_path}", "--watch"]
-    watch = subprocess.Popen([sys.executable, "-m", *words], env=ENVIRONMENT, stdout=subprocess.PIPE, cwd=ROOT)
+    # A suite in the background of a shell ignores SIGINT and hands that on; this command is to heed it.
+    start = [sys.executable, "-c", "import os, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+             "os.execv(sys.executable, [sys.executable, '-m', *sys.argv[1:]])"]  # fmt: skip
+    watch = subprocess.Popen([*start, *words], env=ENVIRONMENT, stdout=subprocess.PIPE, cwd=ROOT)
     assert watch.stdout is not None
     assert watch.stdout.readline()
     watch.send_signal(signal.SIGINT)

@@ -28,6 +28,7 @@ def test_the_harness_sees_what_is_wrong(tmp_path: Path) -> None:
     cell.mkdir(parents=True)
     (cell / "record.json").write_text('{"status": "finished", "test_error": 0.5, "train_seconds": 3}')
     (cell / "curve.csv").touch()
+    (cell / "wrong.npz").touch()
     good = {"cell": {"status": "finished", "test_error": 0.5}}
     check_end(tmp_path, good)
     with pytest.raises(Broken, match="not as in the undisturbed"):

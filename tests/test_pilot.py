@@ -127,7 +127,7 @@ def test_stopped_before_any_run(
         (["time_limit=5m"], "data.root= is missing"),
         (["data.root=x"], "time_limit= is missing"),
         (["data.root=x", "time_limit=soon"], "time_limit=soon is not a time such as 90s, 30m or 2h"),
-        (["data.root=x", "time_limit=5m", "colour=red"], "unknown argument 'colour=red'"),
+        (["data.root=x", "time_limit=5m", "colour=red"], "unknown key colour; known are data.root, "),
         (["data.root=/nowhere/at all", "time_limit=5m"], "data.root=/nowhere/at all is not a folder"),
         (["data.root=x", "time_limit=5m", "workers=none"], "workers=none is not a number"),
     ],
