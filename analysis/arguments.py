@@ -25,6 +25,8 @@ TABLE_KEYS = """  results=PATH         records, CSV, Parquet or JSONL file, wand
   dry_run=true         say what was understood, and fit nothing
   axis=train_size      the column to compare over; or seen_examples, train_flops
   level=0.9            of the intervals
+  equivalent_within=0.05  families whose errors differ by less than this share of them are level
+  test_examples=N      images in the test set, where no column says it
   audit=on             off: the verdict as the curves alone have it
   seed=0               of the replicates
   bracket=LABEL:9e6-90e6   a published bracket to show beside the estimate: the ViT is worse at the first number of
@@ -33,6 +35,7 @@ TABLE_KEYS = """  results=PATH         records, CSV, Parquet or JSONL file, wand
 TABLE_WORDS = (
     *("results", "columns.*", "family.vit", "family.cnn", "wide.vit", "wide.cnn", "filters.*", "metric", "better"),
     *("range", "axis", "total_images", "level", "audit", "seed", "bracket", "dry_run"),
+    *("equivalent_within", "test_examples"),
 )
 Run = Callable[[dict[str, str]], int]  # what a command does with its words; returns the exit status
 
@@ -59,6 +62,8 @@ class TableArguments:
     level: float = 0.9
     audit: bool = True
     seed: int = 0
+    equivalent_within: float = 0.05
+    test_examples: int | None = None
     brackets: tuple[str, ...] = ()
 
 
@@ -128,6 +133,10 @@ def parse_table(values: dict[str, str]) -> TableArguments:
         options["dry_run"] = _switch("dry_run", values.pop("dry_run"))
     if "level" in values:
         options["level"] = _number("level", values.pop("level"), 0.0, 1.0)
+    if "equivalent_within" in values:
+        options["equivalent_within"] = _number("equivalent_within", values.pop("equivalent_within"), 0.0, 1.0)
+    if "test_examples" in values:
+        options["test_examples"] = whole_number("test_examples", values.pop("test_examples"))
     if "seed" in values:
         options["seed"] = int(_number("seed", values.pop("seed"), -0.5, 2.0**63))
     if "audit" in values:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.estimator.crossover.crossings import Verdict, decide, make_grid
+from analysis.estimator.crossover.crossings import make_grid
+from analysis.estimator.crossover.verdict import MeasuredSizes, Verdict, decide
 
 LOW, HIGH = 100.0, 10_000.0
-GRID = make_grid(LOW, HIGH)
+SIZES = MeasuredSizes(LOW, HIGH, np.geomspace(LOW, HIGH, 8))
+GRID = make_grid(LOW, HIGH, SIZES.common)
 X = np.log(GRID)
 
 
 def verdict(draws: np.ndarray) -> Verdict:
-    return decide(GRID, draws, low=LOW, high=HIGH, level=0.9)
+    return decide(GRID, draws, sizes=SIZES, level=0.9)
 
 
 def falling(sizes: np.ndarray, slope: float = 0.1) -> np.ndarray:
@@ -48,11 +50,59 @@ def test_a_crossing_beyond_is_extrapolated_and_may_be_open() -> None:
     assert (got.verdict, got.p_crossing) == ("extrapolated", 1.0)
     assert got.extrapolation_factor == pytest.approx(4, rel=1e-3)
     never = np.full((40, len(X)), 0.2)
-    open_ended = verdict(np.concatenate([falling(np.geomspace(20_000, 80_000, 60)), never]))
-    assert (open_ended.verdict, open_ended.p_crossing) == ("extrapolated", 0.6)
+    open_ended = verdict(np.concatenate([falling(np.geomspace(20_000, 80_000, 160)), never]))
+    assert (open_ended.verdict, open_ended.p_crossing, open_ended.probability) == ("extrapolated", 0.8, 0.8)
     assert open_ended.interval is not None
     assert open_ended.interval[0] == pytest.approx(22_000, rel=0.1)
     assert open_ended.interval[1] is None
+
+
+@pytest.mark.parametrize(("share", "leans"), [(0.45, False), (0.5, True), (0.78, True)])
+def test_a_likely_crossing_that_is_not_claimed_is_leaned_to(share: float, leans: bool) -> None:
+    crossing = round(200 * share)
+    never = np.full((200 - crossing, len(X)), 0.2)
+    got = verdict(np.concatenate([falling(np.geomspace(20_000, 80_000, crossing)), never]))
+    assert (got.verdict, got.crossover_size, got.probability) == ("not_identifiable", None, None)
+    assert (got.lean is not None) == leans
+    if got.lean is not None:
+        assert (got.lean.direction, got.lean.probability) == ("vit_overtakes", pytest.approx(share))
+        assert 20_000 < got.lean.size < 80_000
+        assert set(got.lean.to_dict()) == {"direction", "size", "interval", "p"}
+    assert got.known is not None
+    assert got.known.to_dict() == {"family": "cnn", "from": LOW, "to": HIGH, "p": 1.0}
+
+
+def test_no_crossing_without_a_clear_lead_on_both_sides() -> None:
+    """All draws cross near 1,000, but at the largest size only 7 in 10 have the ViT ahead again."""
+    back = np.where(np.arange(100)[:, None] < 70, 1.0, -1.0)
+    lead = np.where(np.log(1000) > X, 0.1 * (np.log(1000) - X), 0.1 * (np.log(1000) - X) * back)
+    got = verdict(lead)
+    assert got.verdict == "not_identifiable"
+    assert got.known is not None
+    assert (got.known.family, got.known.first, got.known.probability) == ("cnn", LOW, 1.0)
+    assert got.known.last == SIZES.common[SIZES.common < 1000][-1]
+    sure = verdict(np.where(np.log(1000) > X, 0.1, -0.1) * np.abs(np.log(1000) - X) * np.ones((100, 1)))
+    assert (sure.verdict, sure.probability) == ("observed", 1.0)
+
+
+@pytest.mark.parametrize(("ratio", "name"), [(1.0, "equivalent"), (1.04, "equivalent"), (1.07, "cnn_ahead")])
+def test_level_families_are_equivalent(ratio: float, name: str) -> None:
+    draws = np.log(ratio) + 0.003 * np.random.default_rng(3).standard_normal((200, 1)) * (X - X.mean()) / 5
+    assert verdict(draws).verdict == name
+    wide = np.concatenate([draws[:85], draws[:15] + 0.2])  # 15 of 100 are far apart
+    assert verdict(wide).verdict == ("not_identifiable" if ratio == 1.0 else "cnn_ahead")
+    assert decide(GRID, draws, sizes=SIZES, level=0.9, within=0.1).verdict == "equivalent"
+
+
+def test_nothing_is_observed_where_no_size_was_measured_by_both() -> None:
+    apart = MeasuredSizes(LOW, HIGH, np.empty(0))
+    got = decide(
+        make_grid(LOW, HIGH),
+        0.1 * (np.log(1000) - np.log(make_grid(LOW, HIGH))) * np.ones((9, 1)),
+        sizes=apart,
+        level=0.9,
+    )
+    assert (got.verdict, got.known, got.lean) == ("not_identifiable", None, None)
 
 
 def test_an_interval_may_have_an_end_beyond_the_horizon() -> None:
@@ -81,6 +131,7 @@ def test_one_family_ahead_to_the_horizon(sign: int, name: str) -> None:
     mostly = np.concatenate([parallel[:95], -parallel[:5]])
     assert verdict(mostly).verdict == name
     assert verdict(np.concatenate([parallel[:85], -parallel[:15]])).verdict == "not_identifiable"
+    assert got.probability == 1.0
 
 
 def test_two_likely_crossings_are_multiple() -> None:
@@ -102,11 +153,12 @@ def test_equal_curves_do_not_cross_anywhere_in_particular() -> None:
     assert verdict(lines).verdict == "not_identifiable"
 
 
-def test_a_clear_crossing_and_a_likely_one_beyond_the_data_are_multiple() -> None:
-    """By the contract: more than one crossing with P >= .5 each; here one is certain and the other has P = .6."""
+def test_a_clear_crossing_and_a_likely_one_beyond_the_data_are_one_crossing() -> None:
+    """By the contract both sides of each of several crossings are clear: the second has P = .6."""
     first = np.log(500) + 0.1 * np.random.default_rng(2).standard_normal((300, 1))
     returns = np.arange(300)[:, None] < 180
     difference = np.where(returns, 0.05 * (X - first) * (X - np.log(30_000)), -0.2 * (X - first))
     got = verdict(difference)
-    assert got.verdict == "multiple"
+    assert (got.verdict, got.direction) == ("observed", "vit_overtakes")
+    assert got.crossover_size == pytest.approx(500, rel=0.05)
     assert [c.probability for c in got.crossings] == pytest.approx([1.0, 0.6], abs=0.02)

@@ -157,19 +157,8 @@ def test_a_group_has_the_keys_promised_and_is_json() -> None:
     group = json.loads(json.dumps(find_crossover(table).to_dict(), allow_nan=False))
     assert group["key"] == {"data": "strokes", "locality": 0, "image_size": 16}
     assert set(group) == {
-        *(
-            "key",
-            "metric",
-            "better",
-            "axis",
-            "verdict",
-            "direction",
-            "crossover_size",
-            "interval",
-            "p_crossing",
-            "fit_range",
-        ),
-        *("extrapolation_factor", "n_runs", "crossings", "pairs", "audit", "warnings"),
+        *("key", "metric", "better", "axis", "verdict", "direction", "crossover_size", "interval", "p_crossing"),
+        *("fit_range", "extrapolation_factor", "n_runs", "crossings", "lean", "known", "pairs", "audit", "warnings"),
     }
     assert set(group["crossings"][0]) == {"size", "direction", "interval", "probability"}
     assert {"vit", "cnn", "verdict", "crossings"} <= set(group["pairs"][0])

@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 from synthetic import as_table, make_sweep
 
-from analysis.estimator.crossover.crossings import Verdict
 from analysis.estimator.crossover.find_crossover import Crossover, find_crossover
+from analysis.estimator.crossover.verdict import Known, Lean, Verdict
 from analysis.estimator.crossover.wording import interval, measured, number, short_verdict, title, verdict_sentence
 
 
@@ -65,28 +65,54 @@ def with_verdict(answer: Crossover, name: str, **values) -> Crossover:
 
 def extrapolated(answer: Crossover) -> Crossover:
     values = {"direction": "vit_overtakes", "crossover_size": 17_203.2, "interval": (9_830.0, None)}
-    return with_verdict(answer, "extrapolated", extrapolation_factor=4.2, p_crossing=0.7, **values)
+    return with_verdict(answer, "extrapolated", extrapolation_factor=4.2, p_crossing=0.85, probability=0.83, **values)
 
 
 def test_verdicts_in_words(answer: Crossover) -> None:
     start = "strokes, locality 0, 16\N{MULTIPLICATION SIGN}16 pixels: "
     assert verdict_sentence(extrapolated(answer)).startswith(
         f"{start}the ViT overtakes the CNN near 17,200 images (90% interval from 9,830, no upper end),"
-        " a 4.20\N{MULTIPLICATION SIGN} extrapolation. At 4,096 images the fitted errors are "
+        " a 4.20\N{MULTIPLICATION SIGN} extrapolation; P = 0.83. At 4,096 images the fitted errors are "
     )
-    assert verdict_sentence(with_verdict(answer, "cnn_ahead")).startswith(
+    assert verdict_sentence(with_verdict(answer, "cnn_ahead", probability=0.94)).startswith(
         f"{start}the CNN is ahead of the ViT from 128 to 40,960 images (measured up to 4,096,"
-        " a 10\N{MULTIPLICATION SIGN} extrapolation); P(crossing) = 0.04."
-    )
-    assert "a crossing up to 40,960 images has probability 0.04" in verdict_sentence(
-        with_verdict(answer, "not_identifiable")
+        " a 10\N{MULTIPLICATION SIGN} extrapolation), P = 0.94; P(crossing) = 0.04."
     )
     assert "(Audit off" in verdict_sentence(dataclasses.replace(answer, audited=False))
+
+
+def test_what_is_known_comes_first_where_nothing_can_be_claimed(answer: Crossover) -> None:
+    start = "strokes, locality 0, 16\N{MULTIPLICATION SIGN}16 pixels: "
+    nothing = verdict_sentence(with_verdict(answer, "not_identifiable"))
+    assert nothing.startswith(f"{start}neither family is clearly ahead at any size from 128 to 4,096 images (P(ViT bet")
+    assert "Not identifiable: whether they cross up to 40,960 images, P(crossing) = 0.04;" in nothing
+    p = float(answer.p_vit_better(4096))
+    known = verdict_sentence(with_verdict(answer, "not_identifiable", known=Known("cnn", 128.0, 512.0, 0.97)))
+    assert known.startswith(
+        f"{start}the CNN is ahead of the ViT from 128 to 512 images (P = 0.97); at 4,096 the ViT is"
+    )
+    assert f"is ahead with P = {p:.2f}. Not identifiable:" in known
+    assert "more runs near 4,096 images would settle who leads there" in known
+    lean = Lean("vit_overtakes", 9000.0, (6000.0, None), 0.71)
+    values = {"known": Known("cnn", 128.0, 4096.0, 0.99), "lean": lean, "p_crossing": 0.75}
+    leaning = verdict_sentence(with_verdict(answer, "not_identifiable", **values))
+    assert "the CNN is ahead of the ViT from 128 to 4,096 images (P = 0.99). Not identifiable: the ViT may" in leaning
+    assert "near 9,000 images (90% interval from 6,000, no upper end), a 2.20" in leaning
+    assert "P = 0.71; runs beyond 4,096 images would settle it." in leaning
+
+
+def test_level_families_are_chosen_by_other_grounds(answer: Crossover) -> None:
+    text = verdict_sentence(with_verdict(answer, "equivalent", probability=0.93))
+    assert "the ViT and the CNN are level from 128 to 4,096 images: their errors are within 5% of each other" in text
+    assert "P = 0.93; choose by other grounds (ViT (vit_small): 78,000 parameters, 1,000,000,000 FLOPs" in text
+    assert "12,800 images/s; CNN (resnet8): " in text
 
 
 def test_a_crossover_size_never_stands_alone(answer: Crossover) -> None:
     for crossover in (answer, extrapolated(answer)):
         assert "90% interval" in verdict_sentence(crossover)
+        assert "; P = " in verdict_sentence(crossover)
+        assert ", P = " in short_verdict(crossover.verdict, 0.9)
         assert "90% interval" in short_verdict(crossover.verdict, 0.9)
 
 

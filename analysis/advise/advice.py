@@ -15,8 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.arguments import InputError
-from analysis.estimator.crossover.crossings import AHEAD, HORIZON, SEARCH, Interval
+from analysis.estimator.crossover.crossings import HORIZON, SEARCH, Interval, share
 from analysis.estimator.crossover.find_crossover import Crossover
+from analysis.estimator.crossover.verdict import AHEAD
 
 Array = NDArray[np.float64]
 Estimate = tuple[float, float, float]  # median, low, high at the crossover's level
@@ -64,6 +65,7 @@ class Advice:
     extrapolation_factor: float | None = None  # size / largest measured, > 1 beyond it
     below: float | None = None  # smallest measured size, if the size lies below it
     too_large: str | None = None  # why the limits leave nothing to compare
+    level: bool = False  # the verdict calls the families level, and they are so at this size
 
     @property
     def leader(self) -> str:
@@ -141,9 +143,10 @@ def _flip(crossover: Crossover, models: Mapping[str, tuple[str, ...]], size: flo
     if size >= horizon:
         return None
     grid = np.geomspace(size, end, 200)
-    lead = crossover.families.lead(models["vit"], models["cnn"], grid).difference
-    changed = lead > 0 if leader == "vit" else lead < 0
+    pairs = crossover.families.lead(models["vit"], models["cnn"], grid)
+    changed = pairs.difference > 0 if leader == "vit" else pairs.difference < 0
     first = np.where(changed.any(axis=1), grid[changed.argmax(axis=1)], np.inf)
+    probability = share(first <= horizon, pairs.tied)
     first.sort()
 
     def quantile(share: float) -> float | None:
@@ -151,7 +154,7 @@ def _flip(crossover: Crossover, models: Mapping[str, tuple[str, ...]], size: flo
         return value if np.isfinite(value) else None
 
     tail = (1 - crossover.level) / 2
-    return Flip(float((first <= horizon).mean()), quantile(0.5), (quantile(tail), quantile(1 - tail)))
+    return Flip(probability, quantile(0.5), (quantile(tail), quantile(1 - tail)))
 
 
 def advise(crossover: Crossover, train_size: int, *, limits: Limits | None = None) -> Advice:
@@ -176,7 +179,7 @@ def advise(crossover: Crossover, train_size: int, *, limits: Limits | None = Non
     draws = {f: measure.value(np.exp(families.envelope(models[f], at)[:, 0])) for f in models}
     pair = families.lead(models["vit"], models["cnn"], at)
     lead, paired = pair.difference[:, 0], {"vit": np.exp(pair.vit[:, 0]), "cnn": np.exp(pair.cnn[:, 0])}
-    p_vit = float((lead < 0).mean() + 0.5 * (lead == 0).mean())
+    p_vit = float(pair.p_vit_better()[0])  # the very number that verdicts judge by
     leader, other = ("vit", "cnn") if p_vit > 0.5 else ("cnn", "vit")
     sides = {}
     for family in models:
@@ -184,7 +187,9 @@ def advise(crossover: Crossover, train_size: int, *, limits: Limits | None = Non
         error = estimate(draws[family], crossover.level)
         sides[family] = Side(models[family], best, error, _recipe_row(crossover, best, at[0]))
     held_back = crossover.audited and bool(crossover.failed_checks)
-    sure = max(p_vit, 1 - p_vit) >= AHEAD and not held_back and factor <= HORIZON
+    level = crossover.verdict.verdict == "equivalent" and below is None
+    level &= share(np.abs(lead) <= np.log1p(crossover.equivalent_within), pair.tied) >= AHEAD
+    sure = max(p_vit, 1 - p_vit) >= AHEAD and not held_back and factor <= HORIZON and not level
     return Advice(
         crossover,
         train_size,
@@ -196,4 +201,5 @@ def advise(crossover: Crossover, train_size: int, *, limits: Limits | None = Non
         flip=_flip(crossover, models, at[0], leader),
         extrapolation_factor=factor,
         below=below,
+        level=bool(level),
     )

@@ -19,7 +19,8 @@ import numpy as np
 from analysis.advise.advice import Advice, at_size
 from analysis.advise.repairs import MEND, nice, seeds_of
 from analysis.advise.train_commands import Cells, command, merge, results_out
-from analysis.estimator.crossover.crossings import AHEAD, HORIZON
+from analysis.estimator.crossover.crossings import HORIZON
+from analysis.estimator.crossover.verdict import AHEAD
 
 TRUTHS = 250
 SETTLES = 0.5  # chance from which on runs are worth proposing

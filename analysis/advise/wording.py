@@ -13,6 +13,7 @@ from analysis.estimator.crossover.crossings import HORIZON
 from analysis.estimator.crossover.wording import (
     FAMILY,
     UNITS,
+    choose_otherwise,
     measured,
     number,
     percent,
@@ -74,8 +75,8 @@ def flip_words(flip: Flip | None, advice: Advice) -> str:
     more = [None if x is None else max(0.0, x - advice.train_size) for x in (low, flip.size, high)]
     start, end = more[0] or 0.0, more[2]
     bounds = f"from {number(start)}, no upper end" if end is None else f"{number(start)}{DASH}{number(end)}"
-    level = percent(advice.crossover.level)
-    return f"about {number(more[1] or 0.0)} more {unit} would flip it ({level} interval {bounds})"
+    sure = f"P = {flip.probability:.2f}, {percent(advice.crossover.level)} interval {bounds}"
+    return f"about {number(more[1] or 0.0)} more {unit} would flip it ({sure})"
 
 
 def _where(advice: Advice) -> str:
@@ -104,6 +105,10 @@ def sentence(advice: Advice, plan: NextRuns | None = None) -> str:
         flip = flip_words(advice.flip, advice)
         tail = f"P(ViT better) = {advice.p_vit_better:.2f}" + (f"; {flip}" if flip else "")
         return f"{': '.join(parts)}{_beyond(advice)}; {tail}."
+    if advice.level and not advice.held_back:
+        within = percent(advice.crossover.equivalent_within)
+        text = f"{start}the ViT and the CNN are level, their errors within {within} of each other"
+        return f"{text} ({_errors(advice, advice.leader)}): {choose_otherwise(advice.crossover)}."
     return f"{start}one cannot tell from these runs: {_why_not(advice)}{_proposal(plan)}."
 
 

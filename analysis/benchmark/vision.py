@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.estimator.crossover.crossings import Verdict
 from analysis.estimator.crossover.envelope import Families
 from analysis.estimator.crossover.find_crossover import compare, find_crossover
 from analysis.estimator.crossover.paired_draws import FACTOR, TIE
+from analysis.estimator.crossover.verdict import Verdict
 from analysis.estimator.curve.discrepancy import SETTINGS, Settings
 from analysis.estimator.curve.fit_curve import fit_points
 from analysis.estimator.curve.noise import summarise

@@ -105,17 +105,20 @@ def _pooled(cells: list[Cell], rows: Mapping[str, list[dict[str, Any]]]) -> list
 
 def _false(cells: list[Cell], rows: Mapping[str, list[dict[str, Any]]]) -> list[str]:
     lines = [
-        "| truth | noise | sweeps | crossing claimed (95%) | called ahead | median P(crossing) | |",
-        "|---|---|---|---|---|---|---|",
+        "| truth | noise | sweeps | crossing claimed (95%) | called ahead | called level | median P(crossing) | |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for cell in cells:
         mine = rows[cell.name]
         claimed = sum(r["verdict"] in CLAIMS for r in mine)
         ahead = sum(r["verdict"] == "cnn_ahead" for r in mine) / len(mine)
+        level = sum(r["verdict"] == "equivalent" for r in mine) / len(mine)
         p = float(np.median([r["p_crossing"] for r in mine]))
         note = "short" if binomial_interval(claimed, len(mine))[0] > FALSE else ""
         claims = share(claimed, len(mine))
-        lines.append(f"| {cell.truth} | {cell.noise:g} | {len(mine)} | {claims} | {ahead:.2f} | {p:.2f} | {note} |")
+        shares = [f"{x:.2f}" for x in (ahead, level, p)]
+        columns = [cell.truth, f"{cell.noise:g}", str(len(mine)), claims, *shares, note]
+        lines.append(f"| {' | '.join(columns)} |")
     return lines
 
 

@@ -2,7 +2,7 @@
 
 Every truth is a ViT's curve and a CNN's that starts below it; they meet exactly once, at the place asked for, or never.
 `well` truths are among the fitted forms, `misspecified` ones are not (or the fit is not told what it would need);
-curves that `never` meet run parallel or only approach each other.
+curves that `never` meet run parallel (far apart, or nearly or wholly level) or only approach each other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ CHANCE = 0.9
 PLACES = {"inside": 8_000.0, "4x": 256_000.0, "10x": 640_000.0}
 WELL = ("power", "power_floor", "saturating")
 MISSPECIFIED = ("saturating_blind", "broken", "plateau", "heavy_tails")
-NEVER = ("parallel", "approach", "closing")
+APART = {"level": 0.0, "apart_2": 0.02, "apart_5": 0.05, "apart_10": 0.1, "apart_20": 0.2}  # the CNN's lead, everywhere
+NEVER = ("parallel", "approach", "closing", *APART)
 TRUTHS = (*WELL, *MISSPECIFIED, *NEVER)
 
 
@@ -99,6 +100,8 @@ def curves(truth: str, place: str) -> tuple[Curve, Curve]:
     """(ViT, CNN). `place` counts only for the truths that cross."""
     if truth == "parallel":
         return _floor, lambda n: 0.65 * _floor(n)
+    if truth in APART:
+        return _floor, lambda n: (1 - APART[truth]) * _floor(n)
     if truth == "approach":
         return _floor, lambda n: FLOOR + 0.6 * (_floor(n) - FLOOR)
     if truth == "closing":

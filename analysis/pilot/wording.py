@@ -8,7 +8,15 @@ from analysis.advise.advice import Advice
 from analysis.advise.next_runs import NextRuns
 from analysis.advise.wording import DASH, TIMES, duration
 from analysis.estimator.crossover.crossings import HORIZON
-from analysis.estimator.crossover.wording import FAMILY, measured, number, percent, reason, verdict_sentence
+from analysis.estimator.crossover.wording import (
+    FAMILY,
+    choose_otherwise,
+    measured,
+    number,
+    percent,
+    reason,
+    verdict_sentence,
+)
 from analysis.pilot.folder import Look
 from analysis.pilot.plan import Design
 from analysis.pilot.run import Progress
@@ -21,13 +29,14 @@ def _label_more(advice: Advice) -> str:
     flip, fit_range = advice.flip, advice.crossover.verdict.fit_range
     if flip is None or fit_range is None or flip.size is None or flip.size > HORIZON * fit_range[1]:
         return ""
+    if flip.probability < 0.5:
+        return ""
     other = FAMILY["cnn" if advice.leader == "vit" else "vit"]
     low, high = (None if x is None else number(max(0.0, x - advice.train_size)) for x in flip.interval)
     bounds = f"from {low}, no upper end" if high is None else f"{low}{DASH}{high}"
     more = number(max(0.0, flip.size - advice.train_size))
-    return (
-        f"label about {more} more images ({percent(advice.crossover.level)} interval {bounds}) before the {other} pays"
-    )
+    sure = f"P = {flip.probability:.2f}, {percent(advice.crossover.level)} interval {bounds}"
+    return f"label about {more} more images ({sure}) before the {other} pays"
 
 
 def _errors(advice: Advice) -> str:
@@ -55,6 +64,8 @@ def answer(advice: Advice, *, first: bool = True) -> str:
         return f"it cannot tell either; the curves alone say {_errors(advice)}"
     if advice.held_back:
         return f"this pilot cannot tell: {reason(advice.crossover)}; the curves alone say {_errors(advice)}"
+    if advice.level:
+        return f"the ViT and the CNN are level, {_errors(advice)}: {choose_otherwise(advice.crossover)}"
     return f"this pilot cannot tell: {_errors(advice)}, neither is clearly better"
 
 

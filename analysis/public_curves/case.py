@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.advise.advice import Advice
-from analysis.estimator.crossover.crossings import Verdict
 from analysis.estimator.crossover.find_crossover import Crossover
+from analysis.estimator.crossover.verdict import Verdict
 from analysis.public_curves.outcome import Outcome
 
 

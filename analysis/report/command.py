@@ -166,6 +166,11 @@ def run(arguments: TableArguments, own: dict[str, str]) -> int:
     return 0
 
 
+SHOWN = (
+    *("metric", "better", "range", "total_images", "axis", "level", "seed", "equivalent_within", "test_examples"),
+)  # in the report's command
+
+
 def _given(arguments: TableArguments, own: dict[str, str]) -> list[str]:
     """The command's arguments again, as the report shows them: what differs from the defaults."""
     paths = [str(p) for p in arguments.results]
@@ -176,9 +181,7 @@ def _given(arguments: TableArguments, own: dict[str, str]) -> list[str]:
     default = TableArguments(results=())
     for field in dataclasses.fields(TableArguments):
         value = getattr(arguments, field.name)
-        if field.name in ("metric", "better", "range", "total_images", "axis", "level", "seed") and value != getattr(
-            default, field.name
-        ):
+        if field.name in SHOWN and value != getattr(default, field.name):
             given.append(f"{field.name}={value}")
     return given + ([] if arguments.audit else ["audit=off"]) + [f"{k}={v}" for k, v in own.items()]
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pandas as pd
 
-from analysis.estimator.crossover.crossings import NO_VERDICT
 from analysis.estimator.crossover.envelope import fit_families
 from analysis.estimator.crossover.find_crossover import Crossover, compare
+from analysis.estimator.crossover.verdict import NO_VERDICT
 from analysis.estimator.rows.metric import metric_of
 
 SHOWN_METRICS = ("test_error", "test_balanced_error", "test_loss")

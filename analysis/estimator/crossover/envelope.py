@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from analysis.estimator.crossover.paired_draws import TIE, Pairs, pair_draws
 from analysis.estimator.crossover.shared_noise import Alike, how_alike
+from analysis.estimator.crossover.verdict import MeasuredSizes
 from analysis.estimator.curve.fit_curve import Curve, fit_points
 from analysis.estimator.curve.noise import Points, summarise
 from analysis.estimator.rows.metric import Metric, metric_of
@@ -36,6 +37,13 @@ class Lead:
     def difference(self) -> Array:
         """(draws, n): log error of the ViT minus the CNN's."""
         return self.vit - self.cnn
+
+    def p_vit_better(self) -> Array:
+        """(n,) P(the ViT's error is the lower one): of all pairs or of the tied ones, whichever is nearer to a half."""
+        ahead = (self.difference < 0) + 0.5 * (self.difference == 0)
+        shares = np.stack([ahead.mean(axis=0), ahead[: self.tied].mean(axis=0)]) - 0.5
+        nearer = np.take_along_axis(shares, np.abs(shares).argmin(axis=0)[None], axis=0)[0]
+        return np.where(shares[0] * shares[1] < 0, 0.5, 0.5 + nearer)
 
 
 def common_range(vit: Sequence[Curve], cnn: Sequence[Curve]) -> tuple[float, float]:
@@ -66,6 +74,15 @@ class Families:
         """
         draws = np.stack([self.curves[m].log_draws(n) for m in models])  # (models, draws, n)
         return draws[0] if len(models) == 1 else np.einsum("mdn,mn->dn", draws, self._shares(models, n))
+
+    def sizes(self, vit: Models, cnn: Models) -> MeasuredSizes:
+        """What both sides measured: the sizes of either within the range of both."""
+        low, high = self.range(vit, cnn)
+        sides = [[self.curves[m].points.sizes for m in models] for models in (vit, cnn)]
+        every = np.unique(np.concatenate([*sides[0], *sides[1]]))
+        first = max(min(s[0] for s in own) for own in sides)
+        last = min(max(s[-1] for s in own) for own in sides)
+        return MeasuredSizes(low, high, every[(every >= first) & (every <= last)])
 
     def range(self, vit: Models, cnn: Models) -> tuple[float, float]:
         return common_range([self.curves[m] for m in vit], [self.curves[m] for m in cnn])

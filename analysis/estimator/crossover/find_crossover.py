@@ -13,8 +13,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.arguments import TableArguments
-from analysis.estimator.crossover.crossings import HORIZON, NO_VERDICT, Verdict, decide, make_grid
+from analysis.estimator.crossover.crossings import HORIZON, make_grid
 from analysis.estimator.crossover.envelope import Families, Models, fit_families
+from analysis.estimator.crossover.verdict import EQUIVALENT, NO_VERDICT, Verdict, decide
 from analysis.estimator.rows.audit import Check
 from analysis.estimator.rows.audit import audit as run_audit
 from analysis.estimator.rows.check import checked
@@ -25,6 +26,34 @@ from analysis.estimator.rows.table import Reading, questions_of, read_results
 Array = NDArray[np.float64]
 
 MIXED = ("device", "precision", "threads", "torch_version", "git_commit")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a question is answered.
+
+    `level` is that of intervals, `audit` whether a failed check holds the verdict back, `seed` that of the replicates;
+    `equivalent_within` says what counts as level, `test_examples` how many test images there are where no column does.
+    """
+
+    level: float = 0.9
+    audit: bool = True
+    seed: int = 0
+    equivalent_within: float = EQUIVALENT
+    test_examples: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1:
+            raise ValueError(f"level={self.level} must lie between 0 and 1")
+        if not isinstance(self.audit, bool):
+            raise TypeError(f"audit={self.audit!r} must be True or False")
+        if not 0 < self.equivalent_within < 1:
+            raise ValueError(f"equivalent_within={self.equivalent_within} must lie between 0 and 1")
+        if self.test_examples is not None and not self.test_examples >= 1:
+            raise ValueError(f"test_examples={self.test_examples} must be a number of images")
+
+
+TERMS = Terms()
 
 
 @dataclass(frozen=True)
@@ -47,6 +76,7 @@ class Crossover:
     axis: str
     level: float
     audited: bool
+    equivalent_within: float
     verdict: Verdict
     pairs: tuple[Pair, ...]
     checks: tuple[Check, ...]
@@ -68,8 +98,7 @@ class Crossover:
         models, at = self.families.models, np.ravel(np.asarray(n, dtype=float))
         if not models["vit"] or not models["cnn"]:
             return np.full(np.shape(n), np.nan)
-        ahead = (self.families.lead(models["vit"], models["cnn"], at).difference < 0).mean(axis=0)
-        return np.asarray(ahead).reshape(np.shape(n))
+        return self.families.lead(models["vit"], models["cnn"], at).p_vit_better().reshape(np.shape(n))
 
     @property
     def share_beyond(self) -> float | None:
@@ -107,6 +136,10 @@ def _hold_back(verdict: Verdict, failed: bool) -> Verdict:
         crossover_size=None,
         interval=None,
         extrapolation_factor=None,
+        lean=None,
+        known=None,
+        claimed=(),
+        probability=None,
     )
 
 
@@ -143,6 +176,8 @@ def find_crossover(
     axis: str = "train_size",
     audit: bool = True,
     seed: int = 0,
+    test_examples: int | None = None,
+    equivalent_within: float = EQUIVALENT,
 ) -> Crossover:
     """Decides one question: where, if anywhere, do the families' curves cross?
 
@@ -156,13 +191,14 @@ def find_crossover(
         axis: the column compared over: train_size, seen_examples or train_flops.
         audit: whether a failed check holds the verdict back.
         seed: of the replicates.
+        test_examples: images in the test set, where the rows have no such column.
+        equivalent_within: families whose errors differ by less than this share of them are called level.
 
     Raises:
         ValueError: malformed rows, or rows of several questions (the message names the columns that vary). Thin data
             do not raise: their verdict is `not_identifiable`.
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level={level} must lie between 0 and 1")
+    terms = Terms(level, audit, seed, equivalent_within, test_examples)
     measure = metric_of(metric, better=better, range=range)
     reading = _reading(results, measure, better=better, range=range, axis=axis)
     parts = reading.parts()
@@ -171,32 +207,35 @@ def find_crossover(
             k for k in dict.fromkeys(k for key, _ in parts for k in key) if len({p[0].get(k) for p in parts}) > 1
         ]
         raise ValueError(f"rows of several questions: {', '.join(varying)} vary; keep one of each")
-    return answer(*parts[0], level=level, metric=measure, axis=axis, audit=audit, seed=seed)
+    return answer(*parts[0], metric=measure, axis=axis, terms=terms)
 
 
-def compare(families: Families, vit: Models, cnn: Models, *, level: float) -> Verdict:
+def compare(families: Families, vit: Models, cnn: Models, *, level: float, within: float = EQUIVALENT) -> Verdict:
     """The verdict of the curves alone on two groups of models."""
     if not vit or not cnn:
         return NO_VERDICT
-    low, high = families.range(vit, cnn)
-    grid = make_grid(low, high)
+    sizes = families.sizes(vit, cnn)
+    grid = make_grid(sizes.low, sizes.high, sizes.common)
     lead = families.lead(vit, cnn, grid)
-    return decide(grid, lead.difference, low=low, high=high, level=level, tied=lead.tied)
+    return decide(grid, lead.difference, sizes=sizes, level=level, tied=lead.tied, within=within)
 
 
 def answer(
-    key: dict[str, Any], rows: pd.DataFrame, *, level: float, metric: str | Metric, axis: str, audit: bool, seed: int
+    key: dict[str, Any], rows: pd.DataFrame, *, metric: str | Metric, axis: str, terms: Terms = TERMS
 ) -> Crossover:
     """`find_crossover` for checked rows of one question."""
     measure = metric_of(metric) if isinstance(metric, str) else metric
+    if terms.test_examples is not None:
+        known = rows["test_examples"] if "test_examples" in rows.columns else pd.Series(np.nan, rows.index)
+        rows = rows.assign(test_examples=known.fillna(float(terms.test_examples)))
     selection = select(rows, axis=axis)
     fitted = selection.fitted
     checks = tuple(run_audit(selection, axis=axis, metric=measure.column))
-    failed = audit and any(c.status == "failed" for c in checks)
-    families = fit_families(fitted, metric=measure, axis=axis, seed=seed)
+    failed = terms.audit and any(c.status == "failed" for c in checks)
+    families = fit_families(fitted, metric=measure, axis=axis, seed=terms.seed)
 
     def verdict_of(vit: Models, cnn: Models) -> Verdict:
-        return _hold_back(compare(families, vit, cnn, level=level), failed)
+        return _hold_back(compare(families, vit, cnn, level=terms.level, within=terms.equivalent_within), failed)
 
     counts = fitted["model"].value_counts()
     pairs = tuple(
@@ -207,7 +246,20 @@ def answer(
     single = len(families.models["vit"]) == len(families.models["cnn"]) == 1
     verdict = pairs[0].verdict if single else verdict_of(families.models["vit"], families.models["cnn"])
     notes = [{"code": c.code, "message": c.message} for c in checks if c.status == "unknown"]
-    if not audit:
+    if not terms.audit:
         notes.append({"code": "audit_off", "message": "the verdict as the curves alone have it: audit=off"})
     notes += [*rows.attrs.get("notes", ()), *_mixtures(fitted), *families.warnings]
-    return Crossover(key, measure, axis, level, audit, verdict, pairs, checks, tuple(notes), selection, families)
+    return Crossover(
+        key=key,
+        measure=measure,
+        axis=axis,
+        level=terms.level,
+        audited=terms.audit,
+        equivalent_within=terms.equivalent_within,
+        verdict=verdict,
+        pairs=pairs,
+        checks=checks,
+        warnings=tuple(notes),
+        selection=selection,
+        families=families,
+    )

@@ -7,8 +7,13 @@ from collections.abc import Sequence
 
 from analysis.arguments import TableArguments
 from analysis.estimator.crossover.brackets import Bracket, describe, parse_bracket
-from analysis.estimator.crossover.find_crossover import Crossover, answer
+from analysis.estimator.crossover.find_crossover import Crossover, Terms, answer
 from analysis.estimator.rows.table import Reading, read_results
+
+
+def terms_of(arguments: TableArguments) -> Terms:
+    """How a command line asks its questions to be answered."""
+    return Terms(arguments.level, arguments.audit, arguments.seed, arguments.equivalent_within, arguments.test_examples)
 
 
 def find_crossovers(arguments: TableArguments) -> list[Crossover]:
@@ -25,15 +30,7 @@ def answer_all(arguments: TableArguments, reading: Reading, brackets: Sequence[B
     """The answer to every question of what was read."""
     found = []
     for key, rows in reading.parts():
-        got = answer(
-            key,
-            rows,
-            level=arguments.level,
-            metric=reading.metric,
-            axis=arguments.axis,
-            audit=arguments.audit,
-            seed=arguments.seed,
-        )
+        got = answer(key, rows, metric=reading.metric, axis=arguments.axis, terms=terms_of(arguments))
         shown = tuple({"code": "bracket", "message": describe(got, b)} for b in brackets)
         found.append(dataclasses.replace(got, warnings=got.warnings + shown))
     return found

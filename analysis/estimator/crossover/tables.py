@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.estimator.crossover.crossings import HORIZON, Verdict
+from analysis.estimator.crossover.crossings import HORIZON
 from analysis.estimator.crossover.find_crossover import Crossover
+from analysis.estimator.crossover.verdict import Verdict
 from analysis.estimator.crossover.wording import title
 from analysis.estimator.curve.joint_law import NAMES, bootstrap_joint, fit_joint
 

@@ -8,12 +8,22 @@ from typing import Any
 
 import numpy as np
 
-from analysis.estimator.crossover.crossings import HORIZON, Interval, Verdict
+from analysis.estimator.crossover.crossings import HORIZON, Interval
 from analysis.estimator.crossover.find_crossover import Crossover
+from analysis.estimator.crossover.verdict import Verdict
 
 FAMILY = {"vit": "ViT", "cnn": "CNN"}
 UNITS = {"train_size": "images", "seen_examples": "examples seen", "train_flops": "FLOPs", "train_seconds": "seconds"}
+OTHER = {"vit": "cnn", "cnn": "vit"}
+GROUNDS = {  # what families that are level may be chosen by, where a row has it
+    "num_params": "parameters",
+    "train_flops": "FLOPs of training",
+    "train_seconds": "seconds of training",
+    "images_per_second": "images/s",
+    "peak_memory_bytes": "bytes of memory",
+}
 LABELS = {
+    "equivalent": "level",
     "observed": "crossing observed",
     "extrapolated": "crossing extrapolated",
     "cnn_ahead": "CNN ahead",
@@ -106,42 +116,128 @@ def _last_errors(crossover: Crossover) -> str:
 
 
 def reason(crossover: Crossover) -> str:
-    """Why nothing can be said."""
+    """Why nothing more can be said."""
     if crossover.audited and crossover.failed_checks:
         return f"held back by the audit ({'; '.join(c.message for c in crossover.failed_checks)})"
     verdict = crossover.verdict
     if verdict.fit_range is None or verdict.p_crossing is None:
         return "no curve on both sides (at least 3 sizes of a ViT and of a CNN are needed)"
-    reach = measured(HORIZON * verdict.fit_range[1], crossover.axis)
-    text = f"a crossing up to {reach} has probability {verdict.p_crossing:.2f}"
+    return _open(crossover)
+
+
+def _open(crossover: Crossover) -> str:
+    """What the curves leave open: a crossing that is leaned to, or whether there is one."""
+    verdict, axis = crossover.verdict, crossover.axis
+    assert verdict.fit_range is not None
+    if verdict.lean is not None:
+        lean, factor = verdict.lean, number(verdict.lean.size / verdict.fit_range[1])
+        winner, other = ("ViT", "CNN") if lean.direction == "vit_overtakes" else ("CNN", "ViT")
+        return (
+            f"the {winner} may overtake the {other} near {amount(lean.size, axis)}"
+            f" ({interval(lean.interval, crossover.level)}), a {factor}\N{MULTIPLICATION SIGN} extrapolation; P ="
+            f" {lean.probability:.2f}"
+        )
+    text = f"whether they cross up to {measured(HORIZON * verdict.fit_range[1], axis)}, P(crossing) ="
+    text = f"{text} {verdict.p_crossing:.2f}"
     bounds = verdict.interval
     if bounds is not None and bounds[0] is not None and bounds[1] is None:
-        return f"{text}; if the curves cross, then beyond {number(bounds[0])} ({percent(crossover.level)} interval)"
+        return f"{text}; if they do, then beyond {number(bounds[0])} ({percent(crossover.level)} interval)"
     return text
+
+
+def known_words(crossover: Crossover) -> str:
+    """What is known all the same: who is ahead over which measured sizes, and how likely still at the largest one."""
+    verdict, axis = crossover.verdict, crossover.axis
+    assert verdict.fit_range is not None
+    low, high = verdict.fit_range
+    p_vit = float(crossover.p_vit_better(high))
+    known = verdict.known
+    if known is None:
+        return (
+            f"neither family is clearly ahead at any size from {measured(low)} to {measured(high, axis)}"
+            f" (P(ViT better) = {p_vit:.2f} at the largest)"
+        )
+    name, other = FAMILY[known.family], FAMILY[OTHER[known.family]]
+    where = f"from {measured(known.first)} to {measured(known.last, axis)}"
+    text = f"the {name} is ahead of the {other} "
+    text += f"{where if known.first < known.last else f'at {measured(known.last, axis)}'} (P = {known.probability:.2f})"
+    if known.last < high:
+        p = p_vit if known.family == "vit" else 1 - p_vit
+        still = f"it is still ahead with P = {p:.2f}" if p > 0.5 else f"the {other} is ahead with P = {1 - p:.2f}"
+        text += f"; at {measured(high)} {still}"
+    return text
+
+
+def _settles(crossover: Crossover) -> str:
+    verdict = crossover.verdict
+    assert verdict.fit_range is not None
+    high = verdict.fit_range[1]
+    if verdict.known is not None and verdict.known.last >= high:
+        return f"runs beyond {measured(high, crossover.axis)} would settle it"
+    return f"more runs near {measured(high, crossover.axis)} would settle who leads there"
+
+
+def other_grounds(crossover: Crossover) -> str:
+    """What each family's best model costs at the largest size both measured, as far as the rows tell; may be empty."""
+    rows, sides = crossover.selection.fitted, []
+    if crossover.verdict.fit_range is None:
+        return ""
+    high = crossover.verdict.fit_range[1]
+    for family in ("vit", "cnn"):
+        model = crossover.families.best_model(crossover.families.models[family], high)
+        own = rows[rows["model"] == model]
+        nearest = own[own[crossover.axis] == own.loc[np.log(own[crossover.axis] / high).abs().idxmin(), crossover.axis]]
+        known = [c for c in GROUNDS if c in nearest.columns and nearest[c].notna().all()]
+        costs = [f"{number(float(nearest[c].mean()))} {GROUNDS[c]}" for c in known]
+        sides.append(f"{FAMILY[family]} ({model}): {', '.join(costs)}" if costs else "")
+    return "; ".join(sides) if all(sides) else ""
+
+
+def choose_otherwise(crossover: Crossover) -> str:
+    """The advice where families are level."""
+    grounds = other_grounds(crossover)
+    return f"choose by other grounds{f' ({grounds})' if grounds else ', such as speed, parameters or memory'}"
+
+
+def _claim(crossover: Crossover) -> str:
+    """The sentence of a verdict that claims something."""
+    verdict, axis = crossover.verdict, crossover.axis
+    if verdict.verdict in ("observed", "extrapolated"):
+        winner, other = ("ViT", "CNN") if verdict.direction == "vit_overtakes" else ("CNN", "ViT")
+        text = f"the {winner} overtakes the {other} {_crossing(verdict, crossover.level, axis)}"
+        return f"{text}; P = {_p_of_claim(verdict)}."
+    if verdict.verdict == "multiple":
+        places = [
+            f"{number(c.size)} (P = {c.probability:.2f}, {interval(c.interval, crossover.level)})"
+            for c in verdict.claimed or verdict.crossings
+        ]
+        return f"the curves cross more than once, near {' and near '.join(places)} {UNITS.get(axis, axis)}."
+    low, high = verdict.fit_range or (math.nan, math.nan)
+    if verdict.verdict == "equivalent":
+        within = f"their errors are within {percent(crossover.equivalent_within)} of each other"
+        text = f"the ViT and the CNN are level from {measured(low)} to {measured(high, axis)}: {within}"
+        return f"{text}, P = {_p_of_claim(verdict)}; {choose_otherwise(crossover)}."
+    winner, other = ("CNN", "ViT") if verdict.verdict == "cnn_ahead" else ("ViT", "CNN")
+    text = f"the {winner} is ahead of the {other} from {measured(low)} to {measured(HORIZON * high, axis)}"
+    speaks = f"measured up to {measured(high)}, a {HORIZON:g}\N{MULTIPLICATION SIGN} extrapolation"
+    return f"{text} ({speaks}), P = {_p_of_claim(verdict)}; P(crossing) = {verdict.p_crossing:.2f}."
+
+
+def _p_of_claim(verdict: Verdict) -> str:
+    p = verdict.probability if verdict.probability is not None else verdict.p_crossing
+    return f"{p or 0.0:.2f}"
 
 
 def verdict_sentence(crossover: Crossover) -> str:
     """The verdict of one question, in words; the first sentence of every output."""
-    verdict, axis = crossover.verdict, crossover.axis
+    verdict = crossover.verdict
     where = f"{title(crossover.key)}: " if title(crossover.key) else ""
-    if verdict.verdict in ("observed", "extrapolated"):
-        winner, other = ("ViT", "CNN") if verdict.direction == "vit_overtakes" else ("CNN", "ViT")
-        text = f"the {winner} overtakes the {other} {_crossing(verdict, crossover.level, axis)}."
-    elif verdict.verdict in ("cnn_ahead", "vit_ahead"):
-        winner, other = ("CNN", "ViT") if verdict.verdict == "cnn_ahead" else ("ViT", "CNN")
-        low, high = verdict.fit_range or (math.nan, math.nan)
-        text = f"the {winner} is ahead of the {other} from {measured(low)} to {measured(HORIZON * high, axis)}"
-        speaks = f"measured up to {measured(high)}, a {HORIZON:g}\N{MULTIPLICATION SIGN} extrapolation"
-        text += f" ({speaks}); P(crossing) = {verdict.p_crossing:.2f}."
-    elif verdict.verdict == "multiple":
-        places = [
-            f"{number(c.size)} (P = {c.probability:.2f}, {interval(c.interval, crossover.level)})"
-            for c in verdict.crossings
-            if c.probability >= 0.5
-        ]
-        text = f"the curves cross more than once, near {' and near '.join(places)} {UNITS.get(axis, axis)}."
-    else:
+    if verdict.verdict != "not_identifiable":
+        text = _claim(crossover)
+    elif verdict.p_crossing is None or (crossover.audited and crossover.failed_checks):
         text = f"not identifiable: {reason(crossover)}."
+    else:
+        text = f"{known_words(crossover)}. Not identifiable: {_open(crossover)}; {_settles(crossover)}."
     if not crossover.audited:
         text += " (Audit off: as the curves alone have it.)"
     return where + text + _last_errors(crossover)
@@ -153,4 +249,4 @@ def short_verdict(verdict: Verdict, level: float | None) -> str:
     if verdict.crossover_size is None:
         return text
     bounds = "" if level is None else f" ({interval(verdict.interval, level)})"
-    return f"{text} near {number(verdict.crossover_size)}{bounds}"
+    return f"{text} near {number(verdict.crossover_size)}{bounds}, P = {_p_of_claim(verdict)}"
