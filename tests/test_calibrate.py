@@ -24,7 +24,7 @@ def test_truths_cross_once_where_they_say_or_never(truth: str) -> None:
         vit, cnn = curves(truth, place)
         ahead = vit(GRID) > cnn(GRID)
         crossings = np.flatnonzero(ahead[1:] != ahead[:-1])
-        assert ahead[0]  # the CNN is ahead at the smallest size
+        assert ahead[0] == (truth != "level")  # the CNN is ahead at the smallest size
         if truth in NEVER:
             assert not len(crossings)
         else:

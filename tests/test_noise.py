@@ -80,3 +80,16 @@ def test_a_stray_single_run_gets_no_weight_but_a_bend_keeps_its_own() -> None:
     assert got.variance[3] > 0.5
     bent = summarise(size, np.where(size < 4000, error, error * (4000 / size) ** 0.5))
     assert bent.outliers == 0
+
+
+@pytest.mark.parametrize(("runs", "spread", "images"), [(3, 0.05, 10_000), (10, 0.02, None), (10, 0.05, 1_000)])
+def test_clean_runs_are_seldom_called_outliers(runs: int, spread: float, images: int | None) -> None:
+    """Aimed at: at most 1 curve in 100; of 200 clean ones a fixed scale called 9 to 18 so."""
+    rng, flagged = np.random.default_rng(5), 0
+    size = np.repeat(500 * 2.0 ** np.arange(8), runs)
+    for _ in range(200):
+        error = (0.02 + 20 * size**-0.55) * np.exp(spread * rng.standard_normal(size.size))
+        if images:
+            error = rng.binomial(images, np.minimum(error, 1)) / images
+        flagged += summarise(size, error, test_examples=images).outliers > 0
+    assert flagged <= 5  # a binomial(200, .01) is above 5 with probability .016

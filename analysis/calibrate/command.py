@@ -81,6 +81,7 @@ def judge(tasks: list[Task]) -> list[dict[str, Any]]:
         got = compare(families, ("vit",), ("cnn",), level=LEVEL)
         decided = {"size": got.crossover_size, "interval": got.interval, "p_crossing": got.p_crossing}
         found = {"verdict": got.verdict, "direction": got.direction} | decided
+        found["lean"] = None if got.lean is None else got.lean.direction
         rows.append({"cell": cell.name, "seed": seed, "draw": draw} | found)
     return rows
 

@@ -48,6 +48,7 @@ def summarise(cell: Cell, rows: list[dict[str, Any]]) -> dict[str, Any]:
     given = [i for i in intervals if i is not None]
     widths = [math.log10(i[1] / i[0]) if None not in i else math.inf for i in given]
     found = [r for r in rows if r["verdict"] in ("observed", "extrapolated") and r["direction"] == "vit_overtakes"]
+    leaned = [r for r in rows if r.get("lean") == "vit_overtakes"]
     wrong = [r for r in rows if r["verdict"] in ("vit_ahead", "multiple") or r["direction"] == "cnn_overtakes"]
     return {
         "draws": len(rows),
@@ -57,6 +58,7 @@ def summarise(cell: Cell, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "open_above": sum(i[1] is None for i in given),
         "missing": len(intervals) - len(given),
         "found": len(found),
+        "leaned": len(leaned),
         "wrong": len(wrong),
         "bias": float(np.median([math.log10(r["size"] / truth) for r in found])) if found else math.nan,
     }
@@ -65,14 +67,14 @@ def summarise(cell: Cell, rows: list[dict[str, Any]]) -> dict[str, Any]:
 def _coverage(cells: list[Cell], rows: Mapping[str, list[dict[str, Any]]]) -> list[str]:
     lines = [
         "| truth | crossing | noise | sweeps | coverage (95%) | width, decades | open below | open above | missing"
-        " | found | wrong | bias, decades | |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        " | found | leaned to | wrong | bias, decades | |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for cell in cells:
         s = summarise(cell, rows[cell.name])
         n, kind = s["draws"], "well" if cell.truth in WELL else "misspecified"
         short = binomial_interval(s["covered"], n)[1] < TARGET[kind]
-        shares = [f"{s[k] / n:.2f}" for k in ("open_below", "open_above", "missing", "found", "wrong")]
+        shares = [f"{s[k] / n:.2f}" for k in ("open_below", "open_above", "missing", "found", "leaned", "wrong")]
         width = f"{s['width']:.2f}" if math.isfinite(s["width"]) else "open"
         note = "short" if short else ""
         columns = [
@@ -92,14 +94,18 @@ def _coverage(cells: list[Cell], rows: Mapping[str, list[dict[str, Any]]]) -> li
 
 def _pooled(cells: list[Cell], rows: Mapping[str, list[dict[str, Any]]]) -> list[str]:
     """All truths of a kind together: what few draws per cell can tell."""
-    lines = ["| truths | crossing | noise | sweeps | coverage (95%) | found (95%) |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| truths | crossing | noise | sweeps | coverage (95%) | found (95%) | found or leaned to (95%) |",
+        "|---|---|---|---|---|---|---|",
+    ]
     keys = dict.fromkeys((c.truth in WELL, c.place, c.noise) for c in cells)
     for well, place, noise in keys:
         own = [c for c in cells if (c.truth in WELL, c.place, c.noise) == (well, place, noise)]
         all_of = [summarise(c, rows[c.name]) for c in own]
-        n, covered, found = (sum(s[k] for s in all_of) for k in ("draws", "covered", "found"))
+        n, covered, found, leaned = (sum(s[k] for s in all_of) for k in ("draws", "covered", "found", "leaned"))
         kind = "well" if well else "misspecified"
-        lines.append(f"| {kind} | {place} | {noise:g} | {n} | {share(covered, n)} | {share(found, n)} |")
+        shares = [share(count, n) for count in (covered, found, found + leaned)]
+        lines.append(f"| {kind} | {place} | {noise:g} | {n} | {' | '.join(shares)} |")
     return lines
 
 

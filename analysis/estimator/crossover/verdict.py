@@ -30,9 +30,10 @@ from analysis.estimator.crossover.crossings import (
 )
 
 Array = NDArray[np.float64]
-Turn = tuple[int, int]  # places on the grid: the last of one family's clear lead, the first of the other's
+Turn = tuple[int, int]  # places on the grid: where one family's lead is clearest, and then the other's
 
 AHEAD = 0.9  # probability from which on a lead is clear, and a family is called ahead
+BOTH = 0.95  # P(one family led, then the other): many sizes give a chance lead many chances to look clear
 COMES = 0.8  # P(crossing up to the horizon) from which on one is claimed beyond the data
 LEANS = 0.5  # the same, from which on it is leaned to
 EQUIVALENT = 0.05  # ratio of the errors, less 1, up to which two families are called level
@@ -130,17 +131,26 @@ class _Question:
         """ln of the horizon."""
         return float(np.log(self.grid[self.near - 1])) + 1e-9
 
-    def leaders(self) -> NDArray[np.int64]:
-        """Up to the horizon: 1 where the CNN's lead is clear, -1 where the ViT's is, else 0."""
-        cnn, vit = self.difference[:, : self.near] > 0, self.difference[:, : self.near] < 0
-        p_cnn, p_vit = (np.minimum(d.mean(axis=0), d[: self.tied].mean(axis=0)) for d in (cnn, vit))
-        return (p_cnn >= AHEAD).astype(np.int64) - (p_vit >= AHEAD)
+    def leads(self) -> tuple[Array, Array]:
+        """(near,) P(the CNN is ahead) and P(the ViT is) up to the horizon."""
+        near = self.difference[:, : self.near]
+        cnn, vit = (np.minimum(d.mean(axis=0), d[: self.tied].mean(axis=0)) for d in (near > 0, near < 0))
+        return cnn, vit
+
+    def changes_hands(self, turn: Turn) -> float:
+        """P(one family is ahead at the first size, the other at the second)."""
+        first, second = (self.difference[:, i] > 0 for i in turn)
+        cnn_first = bool(np.median(self.difference[:, turn[0]]) > 0)
+        return share(first & ~second if cnn_first else ~first & second, self.tied)
 
 
-def turns(leaders: NDArray[np.int64]) -> list[Turn]:
-    """Where the clear lead changes hands; sizes at which nobody's is clear are passed over."""
-    clear = np.flatnonzero(leaders)
-    return [(int(i), int(j)) for i, j in itertools.pairwise(clear) if leaders[i] != leaders[j]]
+def turns(cnn: Array, vit: Array, at: NDArray[np.intp]) -> list[Turn]:
+    """Where the clear lead changes hands at the places `at`; sizes at which nobody's is clear are passed over."""
+    leader = (cnn[at] >= AHEAD).astype(np.int64) - (vit[at] >= AHEAD)
+    clear = at[leader != 0]
+    runs = np.split(clear, np.flatnonzero(np.diff(leader[leader != 0])) + 1) if len(clear) else []
+    clearest = [int(run[np.argmax(np.maximum(cnn, vit)[run])]) for run in runs]
+    return list(itertools.pairwise(clearest))
 
 
 def _known(question: _Question) -> Known | None:
@@ -163,7 +173,9 @@ def _known(question: _Question) -> Known | None:
 
 
 def _between(question: _Question, turn: Turn) -> Crossing | None:
-    """The one crossing where a clear lead changes hands; None where the median curves are level on a side of it."""
+    """The one crossing where a clear lead changes hands; None where that may be luck, or the curves are level."""
+    if (p := question.changes_hands(turn)) < BOTH:
+        return None
     x, falls = np.log(question.grid), bool(np.median(question.difference[:, turn[0]]) > 0)
     middle = np.median(question.difference[: question.tied], axis=0)[None, turn[0] : turn[1] + 1]
     _, roots, falling = sign_changes(x[turn[0] : turn[1] + 1], middle)
@@ -171,7 +183,8 @@ def _between(question: _Question, turn: Turn) -> Crossing | None:
         return None
     root = roots[falling == falls][:1]
     place = crossing_places(root, falls, x, question.difference, question.changes)[0]
-    return describe_crossing(place, float(root[0]), falls, question.end, question.level, question.tied)
+    found = describe_crossing(place, float(root[0]), falls, question.end, question.level, question.tied)
+    return dataclasses.replace(found, probability=min(p, found.probability))
 
 
 def _beyond(question: _Question, leader: int) -> Crossing | None:
@@ -210,16 +223,17 @@ def _claim(question: _Question, within: float) -> tuple[str, list[Crossing], flo
     for name, ahead in (("cnn_ahead", near > 0), ("vit_ahead", near < 0)):
         if (p := share(np.all(ahead, axis=1), tied)) >= AHEAD:
             return name, [], p, None
-    leaders = question.leaders()
-    several = [c for turn in turns(leaders) if (c := _between(question, turn)) is not None]
+    cnn, vit = question.leads()
+    several = [c for turn in turns(cnn, vit, np.arange(len(cnn))) if (c := _between(question, turn)) is not None]
     if len(several) > 1:
         return "multiple", several, min(c.probability for c in several), None
     if not len(at):
         return "not_identifiable", [], None, None
-    inside = [(int(at[i]), int(at[j])) for i, j in turns(leaders[at])]
-    if len(inside) == 1 and (one := _between(question, inside[0])) is not None:
-        return "observed", [one], one.probability, None
-    if leaders[at[-1]] and (comes := _beyond(question, int(leaders[at[-1]]))) is not None:
+    inside = [c for turn in turns(cnn, vit, at) if (c := _between(question, turn)) is not None]
+    if len(inside) == 1:
+        return "observed", inside, inside[0].probability, None
+    leader = int(cnn[at[-1]] >= AHEAD) - int(vit[at[-1]] >= AHEAD)
+    if leader and (comes := _beyond(question, leader)) is not None:
         if comes.probability >= COMES:
             return "extrapolated", [comes], comes.probability, None
         return "not_identifiable", [], None, Lean(comes.direction, comes.size, comes.interval, comes.probability)

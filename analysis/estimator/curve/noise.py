@@ -18,6 +18,7 @@ TAU_PRIOR = 0.02  # 2% between seeds; small image models show 2% to 5%
 TAU_PRIOR_DOF = 2.0  # worth two degrees of freedom
 ZERO_FLOOR = 5e-5  # stands for an error of zero where the test set's size is unknown: half an image in 10,000
 STRAY = 5.0  # times the others' largest distance from their neighbours' line make a point of one run stray
+CLEAN = 300  # clean curves, of which about one may seem to have an outlier
 TAIL = 3.0  # degrees of freedom of Student's t where there are outliers
 
 
@@ -90,6 +91,38 @@ def summarise(
     return Points(sizes, mean, variance + stray**2, runs, float(np.sqrt(tau2)), known, zeros, outliers)
 
 
+def _spread_beyond(left: Array, binomial: Array, dof: float) -> float:
+    """The variance beyond the binomial one, by which the squared distances sum to their degrees of freedom (Paule and
+    Mandel 1982): sizes of little binomial noise count for more."""
+    low, high = 0.0, float((left**2).sum()) / dof + 1e-12
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if (left**2 / (middle + binomial + 1e-12)).sum() > dof else (low, middle)
+    return high
+
+
+def _outliers(value: Array, index: NDArray[np.intp], runs: NDArray[np.int64], binomial: Array) -> NDArray[np.bool_]:
+    """(r,) runs so far off the others of their size that of CLEAN clean curves hardly one would have such a run.
+
+    Runs that lie off their size's median are set aside, and each is held against the rest by Student's t.
+    """
+    middle = np.array([np.median(value[index == j]) for j in range(len(runs))])
+    away, several = np.abs(value - middle[index]), runs[index] > 2
+    counted = several & (away > 0)  # the middle one of three has no distance at all
+    scale2 = 1.4826**2 * float(np.median(away[counted])) ** 2 if counted.any() else 0.0
+    aside = several & (away > 3 * np.sqrt(np.maximum(scale2, binomial + 1e-4)))
+    rest = ~aside
+    left = np.bincount(index[rest], minlength=len(runs))
+    if not aside.any() or (left < 1).any() or (dof := float((left - 1).sum())) < 3:
+        return np.zeros_like(aside)
+    mean = np.bincount(index[rest], value[rest], minlength=len(runs)) / left
+    spread2 = _spread_beyond((value - mean[index])[rest], binomial[rest], dof)
+    sd = np.sqrt(np.maximum(spread2 + binomial, 1e-4) * (1 + 1 / left[index]))
+    from scipy.special import stdtr  # 0.2 s to import, and only needed here
+
+    return np.asarray(aside & (2 * stdtr(dof, -np.abs(value - mean[index]) / sd) < 1 / (CLEAN * len(value))))
+
+
 def _robust_means(
     value: Array, index: NDArray[np.intp], runs: NDArray[np.int64], binomial: Array
 ) -> tuple[Array, float, int] | None:
@@ -97,19 +130,11 @@ def _robust_means(
 
     Where no run lies far from its size's median, Gaussian means are better and are kept.
     """
-    several = runs[index] > 2
-    if not several.any():
-        return None
-    middle = np.array([np.median(value[index == j]) for j in range(len(runs))])
-    away = np.abs(value - middle[index])
-    # The middle one of three has no distance at all: leave it out of the scale.
-    scale = 1.4826 * float(np.median(away[several & (away > 0)])) if (several & (away > 0)).any() else 0.0
-    far = np.sqrt(2 * np.log(100 * len(value)))  # of so many Gaussian runs, hardly ever one lies farther
-    limit = far * np.sqrt(np.maximum(scale**2, binomial + 1e-4))
-    outliers = several & (away > limit)
+    outliers = _outliers(value, index, runs, binomial)
     if not outliers.any():
         return None
-    mean, tau2 = middle, scale**2
+    mean = np.array([np.median(value[index == j]) for j in range(len(runs))])
+    tau2 = max(float(np.median((value - mean[index]) ** 2)) * 1.4826**2, 1e-5)
     for _ in range(30):
         total = tau2 + binomial
         left = (value - mean[index]) ** 2
