@@ -137,8 +137,14 @@ def _open(crossover: Crossover) -> str:
             f" ({interval(lean.interval, crossover.level)}), a {factor}\N{MULTIPLICATION SIGN} extrapolation; P ="
             f" {lean.probability:.2f}"
         )
-    text = f"whether they cross up to {measured(HORIZON * verdict.fit_range[1], axis)}, P(crossing) ="
-    text = f"{text} {verdict.p_crossing:.2f}"
+    reach, likely = (
+        measured(HORIZON * verdict.fit_range[1], axis),
+        [c for c in verdict.crossings if c.probability > 0.5],
+    )
+    if len(likely) == 1 and likely[0].size <= verdict.fit_range[1]:
+        place = f"near {amount(likely[0].size, axis)} ({interval(likely[0].interval, crossover.level)})"
+        return f"a crossing {place} has P = {likely[0].probability:.2f}, but the lead is not clear on both sides of it"
+    text = f"whether they cross up to {reach}, P(crossing) = {verdict.p_crossing:.2f}"
     bounds = verdict.interval
     if bounds is not None and bounds[0] is not None and bounds[1] is None:
         return f"{text}; if they do, then beyond {number(bounds[0])} ({percent(crossover.level)} interval)"
@@ -174,7 +180,7 @@ def _settles(crossover: Crossover) -> str:
     high = verdict.fit_range[1]
     if verdict.known is not None and verdict.known.last >= high:
         return f"runs beyond {measured(high, crossover.axis)} would settle it"
-    return f"more runs near {measured(high, crossover.axis)} would settle who leads there"
+    return f"more runs near {measured(high, crossover.axis)} or beyond would settle who leads there"
 
 
 def other_grounds(crossover: Crossover) -> str:
