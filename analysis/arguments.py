@@ -22,6 +22,7 @@ TABLE_KEYS = """  results=PATH         records, CSV, Parquet or JSONL file, wand
                        another one say better=higher or better=lower and range=0..1, 0..100 or unbounded
   wide.vit=[A,B]       columns of a wide table (one a model) that are ViTs; wide.cnn=[C] the CNNs
   total_images=N       of which a share as train_size is a share
+  tuned=yes            the learning rates of a table from elsewhere were tuned
   dry_run=true         say what was understood, and fit nothing
   axis=train_size      the column to compare over; or seen_examples, train_flops
   level=0.9            of the intervals
@@ -34,7 +35,7 @@ TABLE_KEYS = """  results=PATH         records, CSV, Parquet or JSONL file, wand
 
 TABLE_WORDS = (
     *("results", "columns.*", "family.vit", "family.cnn", "wide.vit", "wide.cnn", "filters.*", "metric", "better"),
-    *("range", "axis", "total_images", "level", "audit", "seed", "bracket", "dry_run"),
+    *("range", "axis", "total_images", "tuned", "level", "audit", "seed", "bracket", "dry_run"),
     *("equivalent_within", "test_examples"),
 )
 Run = Callable[[dict[str, str]], int]  # what a command does with its words; returns the exit status
@@ -42,6 +43,10 @@ Run = Callable[[dict[str, str]], int]  # what a command does with its words; ret
 
 class InputError(ValueError):
     """Input that cannot be used; its text is the one line that the user sees."""
+
+
+class DryRun(Exception):
+    """What was understood of the results, where no more was asked for."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class TableArguments:
     wide: dict[str, tuple[str, ...]] = field(default_factory=dict)  # family -> columns of a wide table
     total_images: int | None = None  # what a share of the data is a share of
     dry_run: bool = False  # only say what was understood
+    tuned: bool = False  # the rates of a foreign table were tuned, the user says
     axis: str = "train_size"
     level: float = 0.9
     audit: bool = True
@@ -102,9 +108,9 @@ def _number(key: str, text: str, low: float, high: float) -> float:
 
 def _switch(key: str, text: str) -> bool:
     word = text.lower()
-    if word not in ("on", "off", "true", "false"):
+    if word not in ("on", "off", "true", "false", "yes", "no"):
         raise InputError(f"{key}={text} is neither on nor off")
-    return word in ("on", "true")
+    return word in ("on", "true", "yes")
 
 
 def whole_number(key: str, text: str) -> int:
@@ -131,6 +137,8 @@ def parse_table(values: dict[str, str]) -> TableArguments:
         options["total_images"] = whole_number("total_images", values.pop("total_images"))
     if "dry_run" in values:
         options["dry_run"] = _switch("dry_run", values.pop("dry_run"))
+    if "tuned" in values:
+        options["tuned"] = _switch("tuned", values.pop("tuned"))
     if "level" in values:
         options["level"] = _number("level", values.pop("level"), 0.0, 1.0)
     if "equivalent_within" in values:
@@ -237,6 +245,9 @@ def run_command(usage: str, keys: Sequence[str], run: Run, arguments: Sequence[s
     """
     try:
         return exit_status(lambda: _answer(usage, keys, run, sys.argv[1:] if arguments is None else arguments))
+    except DryRun as answer:
+        print(answer)
+        return 0
     except (InputError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

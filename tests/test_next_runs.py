@@ -83,8 +83,11 @@ def test_runs_that_are_proposed_and_made_are_not_held_back_by_the_audit() -> Non
         for seed in c.seeds
     ]
     assert find_crossover(rows + made).failed_checks == ()
-    lopsided = find_crossover(rows + [r for r in made if r["model"] == "vit"])
+    half = rows + [r for r in made if r["model"] == "vit"]
+    lopsided = find_crossover([r | {"config_hash": str(i)} for i, r in enumerate(half)])
     assert [c.code for c in lopsided.failed_checks] == ["cells_complete"]
+    foreign = find_crossover(half)  # of which nobody knows what was planned
+    assert {c.code: c.status for c in foreign.checks}["cells_complete"] == "unknown"
 
 
 def test_failed_checks_get_the_runs_that_mend_them() -> None:

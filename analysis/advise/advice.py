@@ -78,7 +78,12 @@ class Advice:
 
     @property
     def too_far(self) -> bool:
-        return (self.extrapolation_factor or 0.0) > HORIZON
+        """Beyond ten times the largest size measured, or below a tenth of the smallest."""
+        return (self.extrapolation_factor or 0.0) > HORIZON or self.too_small
+
+    @property
+    def too_small(self) -> bool:
+        return self.below is not None and self.train_size < self.below / HORIZON
 
 
 def estimate(draws: Array, level: float) -> Estimate:
@@ -136,6 +141,20 @@ def _recipe_row(crossover: Crossover, model: str, size: float) -> dict[str, obje
     return {str(k): v for k, v in rows.loc[np.log(rows[crossover.axis] / size).abs().idxmin()].items()}
 
 
+def _first_changes(x: Array, behind: Array) -> Array:
+    """(draws,) where the leader first falls behind, on the line between two log sizes x; inf where it never does.
+
+    behind: (draws, sizes) log error of the leader minus that of the other family.
+    """
+    late = behind > 0
+    at = late.argmax(axis=1)
+    rows, before = np.arange(len(behind)), np.maximum(at - 1, 0)
+    left, right = behind[rows, before], behind[rows, at]
+    share = np.where(at > 0, left / np.where(left == right, -1.0, left - right), 0.0)
+    places = np.exp(x[before] + share * (x[at] - x[before]))
+    return np.where(late.any(axis=1), places, np.inf)
+
+
 def _flip(crossover: Crossover, models: Mapping[str, tuple[str, ...]], size: float, leader: str) -> Flip | None:
     """How much further the lead lasts, from each draw's first place at or beyond `size` where it has changed."""
     assert crossover.verdict.fit_range is not None
@@ -144,17 +163,16 @@ def _flip(crossover: Crossover, models: Mapping[str, tuple[str, ...]], size: flo
         return None
     grid = np.geomspace(size, end, 200)
     pairs = crossover.families.lead(models["vit"], models["cnn"], grid)
-    changed = pairs.difference > 0 if leader == "vit" else pairs.difference < 0
-    first = np.where(changed.any(axis=1), grid[changed.argmax(axis=1)], np.inf)
-    probability = share(first <= horizon, pairs.tied)
-    first.sort()
+    places = _first_changes(np.log(grid), pairs.difference if leader == "vit" else -pairs.difference)
+    probability = share(places <= horizon, pairs.tied)
+    first, tied = np.sort(places), np.sort(places[: pairs.tied])  # its place is that of the tied pairs
 
-    def quantile(share: float) -> float | None:
-        value = float(first[min(int(share * len(first)), len(first) - 1)])
+    def quantile(share: float, of: Array = first) -> float | None:
+        value = float(of[min(int(share * len(of)), len(of) - 1)])
         return value if np.isfinite(value) else None
 
     tail = (1 - crossover.level) / 2
-    return Flip(probability, quantile(0.5), (quantile(tail), quantile(1 - tail)))
+    return Flip(probability, quantile(0.5, tied), (quantile(tail), quantile(1 - tail)))
 
 
 def advise(crossover: Crossover, train_size: int, *, limits: Limits | None = None) -> Advice:
@@ -189,7 +207,8 @@ def advise(crossover: Crossover, train_size: int, *, limits: Limits | None = Non
     held_back = crossover.audited and bool(crossover.failed_checks)
     level = crossover.verdict.verdict == "equivalent" and below is None
     level &= share(np.abs(lead) <= np.log1p(crossover.equivalent_within), pair.tied) >= AHEAD
-    sure = max(p_vit, 1 - p_vit) >= AHEAD and not held_back and factor <= HORIZON and not level
+    near = factor <= HORIZON and train_size >= fit_range[0] / HORIZON
+    sure = max(p_vit, 1 - p_vit) >= AHEAD and not held_back and near and not level
     return Advice(
         crossover,
         train_size,

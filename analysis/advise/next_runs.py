@@ -19,7 +19,7 @@ import numpy as np
 from analysis.advise.advice import Advice, at_size
 from analysis.advise.repairs import MEND, nice, seeds_of
 from analysis.advise.train_commands import Cells, command, merge, results_out
-from analysis.estimator.crossover.crossings import HORIZON
+from analysis.estimator.crossover.crossings import HORIZON, SEARCH
 from analysis.estimator.crossover.verdict import AHEAD
 
 TRUTHS = 250
@@ -125,6 +125,11 @@ def _commands(advice: Advice, cells: tuple[Cells, ...], paths: tuple[Path, ...])
     return tuple(lines)
 
 
+def _out_of_sight(advice: Advice) -> bool:
+    """Whether the size asked for lies so far from the data that no runs near it are worth proposing."""
+    return advice.too_small or (advice.extrapolation_factor or 0.0) > SEARCH
+
+
 def next_runs(advice: Advice, paths: tuple[Path, ...] = (), *, available: float = math.inf) -> NextRuns | None:
     """What to run next; None where nothing is proposed: a family is named, or no affordable runs would name one.
 
@@ -146,7 +151,7 @@ def next_runs(advice: Advice, paths: tuple[Path, ...] = (), *, available: float 
                 unmended += (check.message,)
         there = [dataclasses.replace(c, sizes=tuple(n for n in c.sizes if n <= available)) for c in found]
         picked = tuple(merge([c for c in there if c.sizes]))
-    elif advice.sides is not None and not advice.too_large:
+    elif advice.sides is not None and not advice.too_large and not _out_of_sight(advice):
         proposed = _propose(advice, available)
         if proposed is None:
             return None

@@ -119,14 +119,23 @@ def _beyond(advice: Advice) -> str:
     return f", below the smallest size measured ({measured(advice.below)})" if advice.below is not None else ""
 
 
+def _out_of_reach(advice: Advice) -> str:
+    """Why nothing is said so far from the data, and the nearest sizes at which something can be."""
+    low, high = advice.crossover.verdict.fit_range or (1.0, 1.0)
+    reach = f"the curves speak from {measured(max(1.0, low / HORIZON))} to {measured(high * HORIZON)}"
+    if advice.too_small:
+        part = number(low / advice.train_size)
+        return f"that is a {part}th of the smallest size measured, and {reach}"
+    return f"that is {number(advice.extrapolation_factor or 0.0)}{TIMES} the largest size measured, and {reach}"
+
+
 def _why_not(advice: Advice) -> str:
     if advice.too_large:
         return advice.too_large
     if advice.sides is None or advice.p_vit_better is None:
         return reason(advice.crossover)
     if advice.too_far:
-        times = f"{number(advice.extrapolation_factor or 0.0)}{TIMES}"
-        return f"that is {times} the largest size measured, and the curves speak up to {HORIZON:g}"
+        return _out_of_reach(advice)
     likely = max(advice.p_vit_better, 1 - advice.p_vit_better)
     curves = f"the {FAMILY[advice.leader]} leads with probability {likely:.2f}, {_errors(advice, advice.leader)}"
     if advice.held_back:

@@ -12,7 +12,6 @@ import os
 import platform
 import re
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,10 +107,10 @@ def _write_bits(content: bytes | None, path: Path) -> None:
 
 
 def run(arguments: TableArguments, own: dict[str, str]) -> int:
-    from analysis.estimator.crossover.questions import answer_all
+    from analysis.estimator.crossover.questions import answer_all, understood
     from analysis.estimator.crossover.tables import all_tables
     from analysis.estimator.crossover.wording import verdict_sentence
-    from analysis.estimator.rows.table import read_results, write_csv
+    from analysis.estimator.rows.table import write_csv
     from analysis.estimator.rows.wrong_files import pack_bits
     from analysis.figures.render import KINDS, draw_all
     from analysis.report.page_data import chart
@@ -125,12 +124,8 @@ def run(arguments: TableArguments, own: dict[str, str]) -> int:
     kinds = () if kinds == ("none",) else kinds
     if not set(kinds) <= set(KINDS):
         raise InputError(f"figures={','.join(kinds)}: some of {', '.join(KINDS)}, or none")
-    reading = read_results(arguments)
+    reading = understood(arguments)
     table = reading.table
-    if arguments.dry_run:
-        print("\n".join(reading.lines()))
-        return 0
-    print("\n".join(reading.lines()), file=sys.stderr)
     crossovers = answer_all(arguments, reading)
 
     collect = draw_all(crossovers, kinds)
@@ -183,6 +178,7 @@ def _given(arguments: TableArguments, own: dict[str, str]) -> list[str]:
         value = getattr(arguments, field.name)
         if field.name in SHOWN and value != getattr(default, field.name):
             given.append(f"{field.name}={value}")
+    given += ["tuned=yes"] if arguments.tuned else []
     return given + ([] if arguments.audit else ["audit=off"]) + [f"{k}={v}" for k, v in own.items()]
 
 

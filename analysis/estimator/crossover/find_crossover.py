@@ -41,6 +41,7 @@ class Terms:
     seed: int = 0
     equivalent_within: float = EQUIVALENT
     test_examples: int | None = None
+    tuned: bool = False  # the user says that a foreign table's rates were tuned
 
     def __post_init__(self) -> None:
         if not 0 < self.level < 1:
@@ -230,7 +231,7 @@ def answer(
         rows = rows.assign(test_examples=known.fillna(float(terms.test_examples)))
     selection = select(rows, axis=axis)
     fitted = selection.fitted
-    checks = tuple(run_audit(selection, axis=axis, metric=measure.column))
+    checks = tuple(run_audit(selection, axis=axis, metric=measure.column, tuned=terms.tuned))
     failed = terms.audit and any(c.status == "failed" for c in checks)
     families = fit_families(fitted, metric=measure, axis=axis, seed=terms.seed)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Sequence
 
-from analysis.arguments import TableArguments
+from analysis.arguments import DryRun, TableArguments
 from analysis.estimator.crossover.brackets import Bracket, describe, parse_bracket
 from analysis.estimator.crossover.find_crossover import Crossover, Terms, answer
 from analysis.estimator.rows.table import Reading, read_results
@@ -13,7 +14,14 @@ from analysis.estimator.rows.table import Reading, read_results
 
 def terms_of(arguments: TableArguments) -> Terms:
     """How a command line asks its questions to be answered."""
-    return Terms(arguments.level, arguments.audit, arguments.seed, arguments.equivalent_within, arguments.test_examples)
+    return Terms(
+        arguments.level,
+        arguments.audit,
+        arguments.seed,
+        arguments.equivalent_within,
+        arguments.test_examples,
+        arguments.tuned,
+    )
 
 
 def find_crossovers(arguments: TableArguments) -> list[Crossover]:
@@ -23,7 +31,22 @@ def find_crossovers(arguments: TableArguments) -> list[Crossover]:
         InputError: the results cannot be used.
     """
     brackets = [parse_bracket(text) for text in arguments.brackets]
-    return answer_all(arguments, read_results(arguments), brackets)
+    return answer_all(arguments, understood(arguments), brackets)
+
+
+def understood(arguments: TableArguments) -> Reading:
+    """What was read of the results, said on standard error before anything is fitted.
+
+    Raises:
+        DryRun: no more was asked for.
+        InputError: the results cannot be used.
+    """
+    reading = read_results(arguments)
+    text = "\n".join(reading.lines())
+    if arguments.dry_run:
+        raise DryRun(text)
+    print(text, file=sys.stderr)
+    return reading
 
 
 def answer_all(arguments: TableArguments, reading: Reading, brackets: Sequence[Bracket] = ()) -> list[Crossover]:

@@ -52,6 +52,11 @@ def _sizes(selection: Selection, axis: str) -> Check:
     return Check("sizes", "passed", f"distinct sizes: {text}")
 
 
+def is_foreign(selection: Selection) -> bool:
+    """Whether the rows are another program's: then nobody knows here what was planned."""
+    return "config_hash" not in selection.rows.columns
+
+
 def _learning_rate_varied(selection: Selection, axis: str) -> Check:
     if not selection.choices:
         return Check(
@@ -62,6 +67,9 @@ def _learning_rate_varied(selection: Selection, axis: str) -> Check:
         if len(choice.tried) > 1:
             tried.setdefault(choice.model, set()).update(choice.tried)
     never = sorted({c.model for c in selection.choices} - set(tried))
+    if never and is_foreign(selection) and not tried:
+        text = f"one learning rate for each model: whether it was tuned is not known ({_few(never)}); tuned=yes says so"
+        return Check("learning_rate_varied", "unknown", text)
     if never:
         return Check(
             "learning_rate_varied", "failed", f"one learning rate only, never varied at any size: {_few(never)}"
@@ -183,6 +191,9 @@ def _cells_complete(selection: Selection, axis: str) -> Check:
             if absent:
                 which = f" seed {_few(f'{s:g}' for s in sorted(absent))}" if (model, size) in present else ""
                 missing.append(f"{model} at {size:,.0f}{which}")
+    if missing and is_foreign(selection):
+        text = f"not all models at all sizes with equal seeds: {_few(missing)}; whether that was planned is not known"
+        return Check("cells_complete", "unknown", text)
     if missing:
         return Check("cells_complete", "failed", f"cells missing: {_few(missing)}")
     return Check("cells_complete", "passed", f"every model at every size with the same seeds ({len(present)} cells)")
@@ -282,7 +293,17 @@ CHECKS: tuple[Callable[[Selection, str], Check], ...] = (
 )
 
 
-def audit(selection: Selection, *, axis: str = "train_size", metric: str = "test_error") -> list[Check]:
-    """All checks of one question's rows, in a fixed order; `metric`: the column that is fitted."""
+def audit(
+    selection: Selection, *, axis: str = "train_size", metric: str = "test_error", tuned: bool = False
+) -> list[Check]:
+    """All checks of one question's rows, in a fixed order.
+
+    Args:
+        metric: the column that is fitted.
+        tuned: the user says that the rates of a foreign table were tuned: then they are unknown, whatever it holds.
+    """
     found = [check(selection, axis) for check in CHECKS]
+    if tuned and is_foreign(selection):
+        text = "said to be tuned (tuned=yes); how is not known"
+        found = [Check(c.code, "unknown", text) if c.code.startswith("learning_rate") else c for c in found]
     return found + [c for c in (_rises(selection, axis, metric), _mixed(selection, axis, metric)) if c is not None]
