@@ -14,6 +14,7 @@ COMMANDS = {
     "status": ("scaling.status", "how far a sweep is"),
     "inspect": ("scaling.inspect", "what a trained ViT learned, in numbers"),
     "disk": ("scaling.disk", "what runs and caches take on disk; remove some of it"),
+    "data": ("scaling.data", "what a folder of images holds, as training would read it"),
     "report": ("analysis.report", "fit the curves of results, write the verdict and the pages"),
     "advise": ("analysis.advise", "which family to use for N images"),
     "plot": ("analysis.plot", "one figure of results or of a run"),

@@ -24,7 +24,7 @@ RATES = {"vit_w64d2": 6e-3, "resnet8_w8": 0.1, "vit_w64d4": 4e-3, "resnet8": 3e-
 def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
     options = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
-    folder = Path(options["out"].strip("'")) / options["sweep"]
+    folder = Path(options["out"].strip("'")) / options["sweep"].strip("'")
     steps, exponent = float(options["budget.steps"]), float(options["budget.exponent"])
     for block in re.findall(r"\{(.*?)\}", options["hydra.sweeper.cells"]):
         grid = {key: values.split(",") for key, values in re.findall(r"([\w.]+):\[(.*?)\]", block)}
@@ -43,7 +43,7 @@ def main() -> int:
             speed = float(os.environ.get("FAKE_SPEED", "2e5"))
             record = Record(
                 name=name,
-                sweep=options["sweep"],
+                sweep=options["sweep"].strip("'"),
                 config_hash=name,
                 width=None,
                 depth=None,
@@ -62,7 +62,7 @@ def main() -> int:
                 status="finished",
                 family="vit" if model.startswith("vit") else "cnn",
                 model=model,
-                data=options["data.name"],
+                data=options["data.name"].strip("'"),
                 train_size=n,
                 subset_seed=seed,
                 seed=seed,

@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from analysis.pilot import command as pilot
 from analysis.pilot.sweep import Clock, Sweeps
+from scaling.data.pixels.open_images import forget
 
 HERE = Path(__file__).parent
 Folder = Callable[..., Path]
@@ -36,7 +38,7 @@ def images(image_folder: Folder) -> Path:
 
 
 def _records(out: Path) -> list[Path]:
-    return sorted(out.glob("pilot_my_images_10m/*/record.json"))
+    return sorted(out.glob("pilot_my_images-*_10m/*/record.json"))
 
 
 def test_advice_for_today_three_and_ten_times(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,7 +55,7 @@ def test_advice_for_today_three_and_ten_times(images: Path, tmp_path: Path, caps
     assert "at 320 images: resnet8 0.03, vit_w64d4 0.004" in told.out
     records = _records(out)
     stamps = [path.stat().st_mtime_ns for path in records]
-    content = json.loads((out / "pilot_my_images_10m" / "advice.json").read_text(encoding="utf-8"))
+    content = json.loads(next(out.glob("pilot_my_images-*_10m/advice.json")).read_text(encoding="utf-8"))
     assert [a["train_size"] for a in content["advice"]] == [320, 960, 3_200]
     assert content["advice"][0]["use"] == "cnn"
     assert pilot.main([*arguments, "--json"]) == 0
@@ -128,7 +130,7 @@ def test_stopped_before_any_run(
         (["data.root=x"], "time_limit= is missing"),
         (["data.root=x", "time_limit=soon"], "time_limit=soon is not a time such as 90s, 30m or 2h"),
         (["data.root=x", "time_limit=5m", "colour=red"], "unknown key colour; known are data.root, "),
-        (["data.root=/nowhere/at all", "time_limit=5m"], "data.root=/nowhere/at all is not a folder"),
+        (["data.root=/nowhere/at all", "time_limit=5m"], "/nowhere/at all is not there"),
         (["data.root=x", "time_limit=5m", "workers=none"], "workers=none is not a number"),
     ],
 )
@@ -148,3 +150,52 @@ def test_a_sweep_that_refuses_is_passed_on(
     monkeypatch.setattr(Sweeps.__init__, "__defaults__", defaults)
     assert pilot.main([f"data.root={images}", "time_limit=5m", f"out={tmp_path / 'runs'}"]) == 2
     assert capsys.readouterr().err.endswith("error: data.root=x has a pipe in it\n")
+
+
+def test_another_folder_of_the_same_name_is_another_pilot(
+    images: Path, image_folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "runs"
+    other = image_folder({"train": {"x": 130, "y": 130}, "test": {"x": 30, "y": 30}}, "elsewhere/my images")
+    for root in (images, other):
+        assert pilot.main([f"data.root={root}", "time_limit=10m", f"out={out}"]) == 0
+        assert "going on" not in capsys.readouterr().err
+    assert len(list(out.glob("pilot_my_images-*_10m"))) == 2
+
+
+def test_a_folder_that_grew_is_told_and_started_anew(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "runs"
+    arguments = [f"data.root={images}", "time_limit=10m", f"out={out}"]
+    assert pilot.main(arguments) == 0
+    for i in range(12):
+        Image.new("RGB", (8, 8), (i, 0, 7)).save(images / "train" / "ü" / f"new{i}.png")
+    capsys.readouterr()
+    forget()
+    assert pilot.main(arguments) == 0
+    told = capsys.readouterr().err
+    assert "holds 12 images more than on 20" in told
+    assert "starting anew; the earlier runs stay in" in told
+    assert len(list(out.glob("pilot_my_images-*_10m"))) == 2
+    moved = images.rename(images.with_name("renamed"))
+    forget()
+    assert pilot.main([f"data.root={moved}", "time_limit=10m", f"out={out}"]) == 0
+    assert "the same pictures as in" in capsys.readouterr().err
+    assert len(list(out.glob("pilot_*_10m"))) == 2
+
+
+def test_data_words_reach_the_sweeps(images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (images / "train" / "ü" / "broken.png").write_text("no picture")
+    out = tmp_path / "runs"
+    words = [f"data.root={images}", "time_limit=10m", f"out={out}", "data.channels=1", "data.skip_unreadable=true"]
+    assert pilot.main(words) == 0
+    (folder,) = out.glob("pilot_my_images-????-????????_10m")
+    assert (
+        "data.channels='1'" in (folder / "pilot.log").read_text()
+        or "data.channels=1" in (folder / "pilot.log").read_text()
+    )
+    assert "broken.png: not an image" in (folder / "set_aside.txt").read_text()
+    assert "set aside, since they cannot be read: 1 files" in capsys.readouterr().out
+    assert pilot.main([*words[:3], "data.image_size=8"]) == 2
+    assert "data.image_size" in capsys.readouterr().err

@@ -12,10 +12,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from analysis.advise.command import to_dict
+from analysis.advise.train_commands import quoted
 from analysis.arguments import InputError, TableArguments, run_command
-from analysis.pilot.folder import Look, link, look
+from analysis.pilot.folder import Look, look, write_table
+from analysis.pilot.place import PLAN, about, find_place
 from analysis.pilot.plan import (
     PAIRS,
     Design,
@@ -31,19 +34,27 @@ from analysis.pilot.plan import (
 from analysis.pilot.plan import to_dict as design_to_dict
 from analysis.pilot.run import Progress, run_pilot
 from analysis.pilot.sweep import Clock, Sweeps, TimeUp, measure_rates
+from scaling.config.cell_config import ConfigError
+from scaling.config.data_words import DATA_KEYS, data_config
+from scaling.records.files import write_whole
 
 USAGE = """usage: python -m analysis.pilot data.root=DIR time_limit=30m [key=value ...] [--json]
 
-Looks at a folder of images (train/<class>/* and test/<class>/*, or <class>/*), measures this machine, runs a sweep of
-small CNNs and ViTs that fits the time, and says what to do with today's images, with 3 times and with 10 times as many.
+Looks at your images (train/<class>/* and test/<class>/*, or <class>/*), measures this machine, runs a sweep of small
+CNNs and ViTs that fits the time, and says what to do with today's images, with 3 times and with 10 times as many.
 Ctrl-C ends the sweep and still gives advice; the same command goes on where it stopped.
-  data.root=DIR        the folder
+  data.root=DIR        the folder, zip or tar; data=table, parquet or npz for other files; the other data.* keys of
+                       scaling.train say how they are read. Files that cannot be read are set aside and listed
+                       (data.skip_unreadable=false refuses them)
   time_limit=30m       all in all: 90s, 30m, 2h
   out=runs             where the runs go, in a folder of their own
   workers=N            runs side by side; as many as there are cores by default
   device=auto          or cpu, cuda, mps
   --json               the advice as JSON"""
-KEYS = ("data.root", "time_limit", "out", "workers", "device", "--json")
+OWN_CHOICE = ("image_size", "train_size", "subset_seed", "locality", "permute_patch", "permute_seed", "augment")
+READING = ("data", *(f"data.{key}" for key in ("root", "name", "layout", "leaks", "group", "val_share", "test_share")))
+_DATA_KEYS = tuple(key for key in DATA_KEYS if key.removeprefix("data.") not in OWN_CHOICE)
+KEYS = ("data.root", "time_limit", "out", "workers", "device", "--json", *_DATA_KEYS)
 ADVICE_SECONDS = 20.0  # kept for ending the sweep and for the fits
 LARGE = 2_000  # test images that are used at most
 
@@ -73,7 +84,7 @@ def _check(found: Look) -> int:
     Raises:
         InputError: too few for any curve.
     """
-    available = found.train_images - round(0.2 * found.train_images)
+    available = len(found.train)
     classes = len(found.classes)
     needed = fewest_images(classes, held_out=found.held_out)
     have = found.train_images + (found.test_images if found.held_out else 0)
@@ -97,7 +108,8 @@ def _options(sweeps: Sweeps, found: Look, available: int, limit: float) -> tuple
     sides = image_sizes(found.sides[1])
     classes, test = len(found.classes), min(found.test_images, LARGE)
     count = max(120, 4 * classes)
-    probe = link(found, sweeps.out / f"{sweeps.sweep}_rates" / "images", train=count, test=count)
+    file = sweeps.out / f"{sweeps.sweep}_rates" / "images.csv"
+    probe = write_table(found, file, train=count, val=count // 4, test=count)
     known = {"classes": classes, "available": available, "median_side": found.sides[1], "test_images": test}
 
     def measure(pairs: Sequence[Pair], at: Sequence[int]) -> tuple[list[Design], Rates]:
@@ -113,14 +125,16 @@ def _options(sweeps: Sweeps, found: Look, available: int, limit: float) -> tuple
     return measure(PAIRS if limit >= 3600 else PAIRS[:2], sorted({sides[0], sides[-1]}))
 
 
-def _design(sweeps: Sweeps, found: Look, available: int, limit: float) -> tuple[Design, Rates]:
+def _design(
+    sweeps: Sweeps, found: Look, available: int, limit: float, known_data: dict[str, Any]
+) -> tuple[Design, Rates]:
     """The design of an earlier call of the same command, or one that fits the time as measured now.
 
     Raises:
         InputError: nothing honest fits.
         TimeUp: the time is over.
     """
-    path = sweeps.folder / "plan.json"
+    path = sweeps.folder / PLAN
     if path.exists():
         known = json.loads(path.read_text(encoding="utf-8"))
         speeds = known["rates"].pop("images_per_second")
@@ -137,7 +151,7 @@ def _design(sweeps: Sweeps, found: Look, available: int, limit: float) -> tuple[
             f" steps enough takes about {math.ceil(needed / 60)} minutes (time_limit={math.ceil(needed / 60)}m)"
         )
     sweeps.folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"design": design_to_dict(design), "rates": vars(rates)}, indent=1)
+    text = json.dumps({"design": design_to_dict(design), "rates": vars(rates)} | known_data, indent=1)
     path.write_text(text, encoding="utf-8")
     return design, rates
 
@@ -168,22 +182,36 @@ def _advise(
     print(text if json_ else told)
 
 
+def _options_of(values: dict[str, str], found: Look) -> tuple[str, ...]:
+    """What every sweep is told: the user's words that do not say which images there are, and what was found white."""
+    words = {k: v for k, v in values.items() if k in ("workers", "device")}
+    words |= {k: quoted(v) for k, v in values.items() if k in _DATA_KEYS and k not in READING}
+    whites = found.found.decoded.facts.whites()
+    if len(whites) == 1:  # that of all images, not of those that the sweeps use
+        words.setdefault("data.white", f"{whites[0][1]:g}")
+    return tuple(f"{k}={v}" for k, v in words.items() if not k.startswith(("data.columns", "data.skip_unreadable")))
+
+
 def run(values: dict[str, str]) -> int:
     _check_words(values)
     begun = time.monotonic()
     limit = _seconds(values["time_limit"])
     clock = Clock(begun + max(0.0, limit - ADVICE_SECONDS))
-    root, out = Path(values["data.root"]), Path(values.get("out", "runs"))
-    name = re.sub(r"[^0-9A-Za-z._-]", "_", root.resolve().name)
-    options = tuple(f"{k}={values[k]}" for k in ("workers", "device") if k in values)
-    sweeps = Sweeps(out, f"pilot_{name}_{values['time_limit'].strip()}", options, clock, _say)
+    out = Path(values.get("out", "runs"))
     clock.listen()
-    found = look(root, seconds=0.05 * limit)
+    try:
+        config = data_config({"data.skip_unreadable": "true"} | values)
+    except ConfigError as error:
+        raise InputError(str(error)) from error
+    found = look(config, seconds=0.05 * limit, own=(str(out.absolute()),))
     available = _check(found)
-    for line in found.lines():
+    place = find_place(found, values, out)
+    sweeps = Sweeps(out, place.sweep, _options_of(values, found), clock, _say)
+    told = [line for line in found.lines() if not line.startswith(("not used", "set aside"))]  # the notes say those
+    for line in (*place.notes, *found.found.notes, *told):
         _say(line)
     try:
-        design, rates = _design(sweeps, found, available, limit)
+        design, rates = _design(sweeps, found, available, limit, about(found, values))
     except TimeUp:
         raise InputError(
             "stopped before any run: there is nothing to advise on yet; the same command goes on"
@@ -194,7 +222,10 @@ def run(values: dict[str, str]) -> int:
         f" {design.seeds} seed{'s' if design.seeds > 1 else ''}, about {design.seconds:.0f} s"
     )
     test = min(found.test_images, LARGE)
-    images = link(found, sweeps.folder / "images", train=images_used(design), test=test)
+    kept = images_used(design) - design.sizes[-1]
+    images = write_table(found, sweeps.folder / "images.csv", train=design.sizes[-1], val=kept, test=test)
+    if found.unreadable:
+        write_whole(sweeps.folder / "set_aside.txt", ("\n".join(found.unreadable) + "\n").encode(errors="replace"))
     progress = run_pilot(sweeps, images, design, rates, images_used(design) + test)
     _advise(sweeps, found, design, progress, available=available, limit=limit, json_="--json" in values)
     return 130 if clock.stopped else 0

@@ -102,9 +102,9 @@ class Sweeps:
             InputError: the sweep refused its input; its one line is passed on.
             TimeUp: it had to be ended.
         """
-        words = [*self.command, "-m", f"hydra.sweeper.cells={cells}", "data=folder"]
-        words += [f"data.root={quoted(str(root.resolve()))}", f"data.name={quoted(self.sweep)}"]
-        words += [f"out={quoted(str(self.out))}", f"sweep={sweep}", "wandb=disabled", *self.options, *overrides]
+        words = [*self.command, "-m", f"hydra.sweeper.cells={cells}", "data=table"]
+        words += [f"data.root={quoted(str(root.resolve()))}", f"data.name='{self.sweep}'"]
+        words += [f"out={quoted(str(self.out))}", f"sweep='{sweep}'", "wandb=disabled", *self.options, *overrides]
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             start = log.tell()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -93,7 +94,8 @@ def _check_run(cell: CellConfig) -> None:
     _require(all(0 < limit <= 3600 for limit in limits), f"wandb.*_timeout must be seconds, not {limits}")
     strange = sorted(set(cell.trackers) - set(TRACKERS))
     _require(not strange, f"trackers: {', '.join(strange)} is not one of {', '.join(TRACKERS)}")
-    name_is_legal = re.fullmatch(r"[0-9A-Za-z._-]+", cell.sweep) is not None and cell.sweep.strip(".") != ""
+    letters = (c in "._-" or unicodedata.category(c)[0] in "LMN" for c in cell.sweep)  # of any script, with its marks
+    name_is_legal = all(letters) and cell.sweep.strip(".") != ""
     _require(name_is_legal, f"sweep={cell.sweep!r} names a folder and a W&B group: letters, digits, dots, - and _ only")
 
 

@@ -76,6 +76,24 @@ def _expanded(root: str) -> str:
     return str(Path(root).expanduser()) if root.startswith("~") else root
 
 
+def check_own_data(data: DataConfig, *, own: tuple[str, ...] = ()) -> DataConfig:
+    """A config of a user's own data with its name filled in; how many images it trains on is not looked at.
+
+    Args:
+        own: folders of this project's output.
+
+    Raises:
+        DataError: a value is wrong, or data of this kind are not the user's own.
+    """
+    _require(data.kind in OWN, f"data={data.kind} is not one of {', '.join(OWN)}: your own images")
+    _require(bool(data.root), f"data={data.kind} needs data.root=DIR")
+    root = _expanded(str(data.root))
+    own = (*own, str(cache_folder(data.cache)))
+    data = dataclasses.replace(data, stream=data.stream.lower(), own=own, root=root)
+    _check_values(data)
+    return dataclasses.replace(data, name=data.name or _folder_name(root))
+
+
 def check_data(data: DataConfig, *, own: tuple[str, ...] = ()) -> tuple[DataConfig, int, str]:
     """The data config with its name filled in, the number of classes and the fingerprint of names and contents.
 

@@ -46,7 +46,8 @@ def _check(config: DataConfig, decoded: Decoded) -> list[str]:
     return notes
 
 
-def _parts(config: DataConfig, decoded: Decoded) -> Chosen:
+def parts_of(config: DataConfig, decoded: Decoded) -> Chosen:
+    """The rows of each part, of which every run takes a share."""
     shares = dict(val_share=config.val_share, test_share=config.test_share)
     return choose(decoded.catalogue, set(decoded.unreadable), subset_seed=0, **shares)
 
@@ -75,7 +76,7 @@ def prepare(configs: Iterable[DataConfig]) -> list[str]:
         key = (*one, config.val_share, config.test_share)
         if key not in seen:
             decoded = open_images(config, in_memory=False)
-            parts = _parts(config, decoded)
+            parts = parts_of(config, decoded)
             seen[key] = len(parts.train)
             if config.kind in OWN:
                 listing = read_place(Place.of(config), cache_folder(config.cache))

@@ -1,0 +1,7 @@
+"""`python -m scaling.data`."""
+
+import sys
+
+from scaling.data.command import main
+
+sys.exit(main())
