@@ -42,7 +42,10 @@ Run = Callable[[dict[str, str]], int]  # what a command does with its words; ret
 
 
 class InputError(ValueError):
-    """Input that cannot be used; its text is the one line that the user sees."""
+    """Input that cannot be used; its text is the one line that the user sees, whatever the input holds."""
+
+    def __str__(self) -> str:
+        return " ".join(super().__str__().split())
 
 
 class DryRun(Exception):

@@ -486,6 +486,28 @@ def test_public_tables_are_answered_by_one_command(shared_data: Path, case: str)
         assert {f.verdict.verdict for f in found} == {"not_identifiable"}
 
 
+@pytest.mark.parametrize(("rule", "verdict"), [("tuned", "observed"), ("weak", "not_identifiable")])
+def test_real_probes_with_a_weak_strength_are_held_back(shared_data: Path, rule: str, verdict: str) -> None:
+    path = shared_data / "cases" / "tables" / "probe_real.csv"
+    if not path.exists():
+        pytest.skip("the cases are not here")
+    [found] = answers(path, f"filters.rule={rule}")
+    assert found.verdict.verdict == verdict
+    assert [c.code for c in found.failed_checks] == ([] if rule == "tuned" else ["interpolation_peak"])
+
+
+def test_a_spread_that_cells_give_is_the_noise(tmp_path: Path) -> None:
+    wide = {}
+    for spread in (0.001, 0.03):
+        table = base().groupby(["family", "model", "train_size"], as_index=False)["test_error"].mean()
+        table["test_error"] = [f"{v:.4f} ± {v * spread:.5f}" for v in table["test_error"]]
+        table.to_csv(tmp_path / "t.csv", index=False)
+        [found] = answers(tmp_path / "t.csv")
+        wide[spread] = found.families.curves["vit_s"].points.tau
+    assert wide[0.03] == pytest.approx(0.03, rel=0.1)  # shrunk a little towards 2%
+    assert wide[0.001] < 0.5 * wide[0.03]
+
+
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-10, 10**6), st.floats(), st.text(max_size=4),
     st.sampled_from(["vit", "cnn", "CNN", "63%", "1k", "0.5", "finished", "diverged", "", "nan", "mean"]),

@@ -110,6 +110,7 @@ def test_the_trap_is_not_identifiable() -> None:
 
 def test_a_failed_check_holds_the_verdict_back() -> None:
     table = sweep({"vit": vit, "cnn": crossing_at(8000)}).assign(lr=1e-3)  # never varied
+    table["config_hash"] = [f"{i:x}" for i in range(len(table))]  # of a table from elsewhere that would be unknown
     held = find_crossover(table)
     assert held.verdict.verdict == "not_identifiable"
     assert (held.verdict.crossover_size, held.verdict.interval, held.verdict.direction) == (None, None, None)

@@ -19,6 +19,7 @@ from analysis.estimator.crossover.shared_noise import Alike, how_alike
 from analysis.estimator.crossover.verdict import MeasuredSizes
 from analysis.estimator.curve.fit_curve import Curve, fit_points
 from analysis.estimator.curve.noise import Points, summarise
+from analysis.estimator.rows.check import SPREAD
 from analysis.estimator.rows.metric import Metric, metric_of
 
 Array = NDArray[np.float64]
@@ -133,6 +134,7 @@ def points_of(rows: pd.DataFrame, *, metric: str | Metric, axis: str, images: st
         rows[measure.column],
         test_examples=rows[images] if known else None,
         is_error=measure.kind == "error",
+        spread=rows[SPREAD] if SPREAD in rows.columns and rows[SPREAD].notna().all() else None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,11 @@ def title(key: Mapping[str, Any]) -> str:
     if "data_fingerprint" in key:
         parts.append(f"pictures {key['data_fingerprint'][:8]}" if key["data_fingerprint"] else "pictures not recorded")
     usual = ("data", "locality", "image_size", "num_classes", "data_fingerprint")
-    parts += [f"{k} {v:g}" if isinstance(v, (int, float)) else f"{k} {v}" for k, v in key.items() if k not in usual]
+    for name, value in key.items():
+        if name == "provenance":
+            parts.append(Path(str(value)).name)  # the file is the question
+        elif name not in usual:
+            parts.append(f"{name} {value:g}" if isinstance(value, (int, float)) else f"{name} {value}")
     return ", ".join(parts)
 
 

@@ -50,7 +50,12 @@ def log_errors(error: Array, test_examples: Array | None) -> tuple[Array, int]:
 
 
 def summarise(
-    train_size: ArrayLike, error: ArrayLike, *, test_examples: ArrayLike | None = None, is_error: bool = True
+    train_size: ArrayLike,
+    error: ArrayLike,
+    *,
+    test_examples: ArrayLike | None = None,
+    is_error: bool = True,
+    spread: ArrayLike | None = None,
 ) -> Points:
     """One point per size with the variance of its mean.
 
@@ -59,6 +64,8 @@ def summarise(
         error: (r,) errors in [0, 1], or losses in nats.
         test_examples: (r,) or one number: images in the test set.
         is_error: whether the binomial noise of an error applies.
+        spread: (r,) standard deviations between runs, where a row is the mean of some; they count where no size has
+            several rows, each as one degree of freedom, since of how many runs it is is not known.
     """
     size = np.asarray(train_size, dtype=float)
     value = np.asarray(error, dtype=float)
@@ -81,6 +88,9 @@ def summarise(
         robust = _robust_means(log_error, index, runs, binomial)
         if robust is not None:
             mean, excess, outliers = robust
+    elif spread is not None:
+        relative = np.asarray(spread, dtype=float)[order] / y
+        excess, dof = float((relative**2).mean() - noise.mean()), float(len(sizes))
     else:
         fair = stray == 0
         excess, dof = _roughness(np.log(sizes[fair]), mean[fair], noise[fair])

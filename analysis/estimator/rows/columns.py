@@ -237,7 +237,7 @@ def tidy_seeds(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         whole = numbers.isna() | (numbers == numbers.round())
         if not (numbers.notna() == column.notna()).all() or not whole.all():
             texts = column.map(lambda v: None if v is None or v != v else str(v).strip())
-            digits = texts.map(lambda t: re.fullmatch(r"\D*?(\d{1,15})\D*", t) if t else None)
+            digits = texts.map(lambda t: re.fullmatch(r"\D*?(\d{1,15})\D*", t) if isinstance(t, str) else None)
             if (digits.notna() == texts.notna()).all() and digits.dropna().map(
                 lambda m: m[1]
             ).nunique() == texts.nunique():
