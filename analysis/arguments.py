@@ -12,6 +12,7 @@ import yaml  # type: ignore[import-untyped]
 
 from scaling import __version__
 from scaling.records.exit_status import exit_status
+from scaling.records.files import one_line
 
 TABLE_KEYS = """  results=PATH         records, CSV, Parquet or JSONL file, wandb:ENTITY/PROJECT or wandb-offline:DIR;
                        several as [A,B]
@@ -38,7 +39,7 @@ TABLE_WORDS = (
     *("range", "axis", "total_images", "tuned", "level", "audit", "seed", "bracket", "dry_run"),
     *("equivalent_within", "test_examples"),
 )
-Run = Callable[[dict[str, str]], int]  # what a command does with its words; returns the exit status
+RunWords = Callable[[dict[str, str]], int]  # what a command does with its words; returns the exit status
 
 
 class InputError(ValueError):
@@ -196,12 +197,12 @@ def among(key: str, given: Sequence[str], known: Sequence[str]) -> tuple[str, ..
     return tuple(given)
 
 
-def with_defaults(defaults: Mapping[str, Any], run: Callable[[dict[str, Any]], int]) -> Run:
+def with_defaults(defaults: Mapping[str, Any], run: Callable[[dict[str, Any]], int]) -> RunWords:
     """Adapts a command without a table: `run` gets the defaults and what was given, typed like them."""
     return lambda words: run({**defaults, **{key: _typed(key, text, defaults[key]) for key, text in words.items()}})
 
 
-def with_table(run: Callable[[TableArguments, dict[str, str]], int]) -> Run:
+def with_table(run: Callable[[TableArguments, dict[str, str]], int]) -> RunWords:
     """Adapts a command with a table: `run` gets the shared keys, parsed, and the command's own words."""
     return lambda words: run(parse_table(words), words)  # which takes the shared keys out of the words
 
@@ -227,7 +228,7 @@ def _words(arguments: Sequence[str], keys: Sequence[str]) -> dict[str, str]:
     return words
 
 
-def _answer(usage: str, keys: Sequence[str], run: Run, arguments: Sequence[str]) -> int:
+def _answer(usage: str, keys: Sequence[str], run: RunWords, arguments: Sequence[str]) -> int:
     for asked, text in (("-h", usage), ("--help", usage), ("--version", __version__)):
         if asked in arguments:
             print(text)
@@ -235,7 +236,7 @@ def _answer(usage: str, keys: Sequence[str], run: Run, arguments: Sequence[str])
     return run(_words(arguments, keys))
 
 
-def run_command(usage: str, keys: Sequence[str], run: Run, arguments: Sequence[str] | None = None) -> int:
+def run_command(usage: str, keys: Sequence[str], run: RunWords, arguments: Sequence[str] | None = None) -> int:
     """Runs a command of `key=value` words and returns its exit status; every command of the analysis ends here.
 
     Bad input is one line and status 2. A reader that closed the pipe (`| head`) is no error, Ctrl-C is status 130.
@@ -252,5 +253,5 @@ def run_command(usage: str, keys: Sequence[str], run: Run, arguments: Sequence[s
         print(answer)
         return 0
     except (InputError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return 2

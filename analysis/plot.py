@@ -33,7 +33,7 @@ Draws one figure in a paper's style.
 {TABLE_KEYS}"""
 
 
-OWN = ("figure", "out", "group", "width", "height")
+_OWN = ("figure", "out", "group", "width", "height")
 
 
 def _inches(own: dict[str, str], key: str) -> float | None:
@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if any(word.startswith("run=") for word in arguments):
         return run_command(USAGE, ("run", "out"), _run_mechanism, arguments)
-    return run_command(USAGE, (*TABLE_WORDS, *OWN), with_table(run), arguments)
+    return run_command(USAGE, (*TABLE_WORDS, *_OWN), with_table(run), arguments)
 
 
 if __name__ == "__main__":

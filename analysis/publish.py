@@ -28,7 +28,7 @@ Logs what analysis.report wrote to DIR as one W&B run of job type `analysis`. Th
   project=vit-scaling  of W&B
   entity=NAME          by default the key's own
   group=NAME           by default the sweep of the results, where there is one"""
-KEYS = ("report", "wandb", "project", "entity", "group")
+_KEYS = ("report", "wandb", "project", "entity", "group")
 FILES = ("results.csv", "crossover.json", "fits.json")
 
 
@@ -147,7 +147,7 @@ def run(values: dict[str, str]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(USAGE, KEYS, run, arguments)
+    return run_command(USAGE, _KEYS, run, arguments)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ cells' folders. The new record belongs into another folder than the old one, whi
   out=rerun            where the new records go
   results=PATH         records, CSV, Parquet or JSONL file, wandb:ENTITY/PROJECT or wandb-offline:DIR
   filters.K=V          keep the rows whose column K is V, or one of [V,W]"""
-OWN = ("name", "data.root", "out")
+_OWN = ("name", "data.root", "out")
 
 
 def run(table: TableArguments, own: dict[str, str]) -> int:
@@ -43,7 +43,7 @@ def run(table: TableArguments, own: dict[str, str]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(USAGE, (*TABLE_WORDS, *OWN), with_table(run), arguments)
+    return run_command(USAGE, (*TABLE_WORDS, *_OWN), with_table(run), arguments)
 
 
 if __name__ == "__main__":

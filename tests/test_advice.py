@@ -9,7 +9,7 @@ from synthetic import SIZES, as_table, make_sweep
 
 from analysis.advise.advice import Limits, advise, at_size
 from analysis.advise.next_runs import next_runs
-from analysis.advise.wording import sentence, text, train_command
+from analysis.advise.wording import advice_sentence, text, train_command
 from analysis.arguments import InputError
 from analysis.estimator.crossover.find_crossover import Crossover, find_crossover
 
@@ -54,7 +54,7 @@ def test_the_flip_is_where_the_true_curves_cross(answer: Crossover) -> None:
 
 def test_the_sentence_says_what_the_advice_holds(answer: Crossover) -> None:
     advice = advise(answer, 20_000)
-    said = sentence(advice)
+    said = advice_sentence(advice)
     assert said.startswith("strokes, locality 0, 16\N{MULTIPLICATION SIGN}16 pixels: at 20,000 images use the ViT")
     assert "(vit_small; 78,000 parameters, learning rate 0.004" in said
     assert "a 4.88\N{MULTIPLICATION SIGN} extrapolation" in said
@@ -62,19 +62,19 @@ def test_the_sentence_says_what_the_advice_holds(answer: Crossover) -> None:
     assert advice.sides is not None
     for side in advice.sides.values():
         assert f"{side.error[0]:.3f}" in said
-    assert "more images would flip it" in sentence(advise(answer, 150))
+    assert "more images would flip it" in advice_sentence(advise(answer, 150))
     assert "are not likely to flip it" in said
 
 
 def test_no_family_far_beyond_the_data_or_at_a_tie(answer: Crossover) -> None:
     far = advise(answer, 200_000)
     assert far.family is None
-    assert "that is 48.8\N{MULTIPLICATION SIGN} the largest size measured" in sentence(far)
+    assert "that is 48.8\N{MULTIPLICATION SIGN} the largest size measured" in advice_sentence(far)
     assert answer.verdict.crossover_size is not None
     tie = advise(answer, round(answer.verdict.crossover_size))
     assert tie.family is None
-    assert "neither is clearly better" in sentence(tie)
-    assert "below the smallest size measured (128)" in sentence(advise(answer, 100))
+    assert "neither is clearly better" in advice_sentence(tie)
+    assert "below the smallest size measured (128)" in advice_sentence(advise(answer, 100))
 
 
 def test_the_audit_holds_back_what_the_curves_would_say() -> None:
@@ -104,7 +104,7 @@ def test_limits_leave_larger_models_out() -> None:
         assert (kept.family, kept.sides["cnn"].model) == ("vit", "resnet8")
     nothing = advise(both, 4096, limits=Limits(num_params=10))
     assert nothing.family is None
-    assert "no vit of these runs keeps within num_params=10" in sentence(nothing)
+    assert "no vit of these runs keeps within num_params=10" in advice_sentence(nothing)
     with pytest.raises(InputError, match="no column train_flops"):
         advise(find_crossover(table.drop(columns="train_flops")), 4096, limits=Limits(train_flops=1e9))
 
@@ -126,7 +126,7 @@ def test_the_trap_names_no_family_and_no_flip(size: int) -> None:
     ]
     advice = advise(find_crossover(rows), size)
     assert advice.family is None
-    assert "cannot tell from these runs" in sentence(advice)
+    assert "cannot tell from these runs" in advice_sentence(advice)
     # Also without the audit the ViT is not advised, and beyond the data no number of images is said to flip it.
     free = advise(find_crossover(rows, audit=False), size)
     assert free.family in ("cnn", None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +95,25 @@ def test_help_and_version_answer(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "usage: x\n"
     assert run_command("usage: x", (), lambda words: 1, ["--version"]) == 0
     assert capsys.readouterr().out == f"{__version__}\n"
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    code = """import sys; from analysis.arguments import run_command
+def talk(words):
+    for _ in range(100_000): print("a line that nobody reads")
+    return 3
+sys.exit(run_command("usage", (), talk, []))"""
+    root = Path(__file__).parent.parent
+    with subprocess.Popen([sys.executable, "-c", code], cwd=root, stdout=-1, stderr=-1, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+
+
+def test_control_c_is_status_130() -> None:
+    def stop(words: dict[str, str]) -> int:
+        raise KeyboardInterrupt
+
+    assert run_command("usage", (), stop, []) == 130

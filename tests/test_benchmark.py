@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from analysis.arguments import run_command, with_defaults
-from analysis.benchmark.command import DEFAULTS, USAGE, run
+from analysis.benchmark.command import BENCHMARKS, USAGE, run
+from analysis.benchmark.smoothing import smooth
 from analysis.benchmark.vision import (
     CANDIDATES,
     DEFAULT,
@@ -21,7 +22,6 @@ from analysis.benchmark.vision import (
     leave_one_out,
     load_crossings,
     load_curves,
-    smooth,
 )
 from analysis.estimator.crossover.paired_draws import TIE
 from analysis.estimator.curve.discrepancy import SETTINGS
@@ -88,7 +88,9 @@ def test_leads_change_no_faster_than_the_tie_lets_them() -> None:
 
 
 def test_missing_data_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert run_command(USAGE, tuple(DEFAULTS), with_defaults(DEFAULTS, run), [f"data={tmp_path}", "parts=curves"]) == 2
+    assert (
+        run_command(USAGE, tuple(BENCHMARKS), with_defaults(BENCHMARKS, run), [f"data={tmp_path}", "parts=curves"]) == 2
+    )
     assert "no such folder" in capsys.readouterr().err
-    assert run_command(USAGE, tuple(DEFAULTS), with_defaults(DEFAULTS, run), ["parts=everything"]) == 2
+    assert run_command(USAGE, tuple(BENCHMARKS), with_defaults(BENCHMARKS, run), ["parts=everything"]) == 2
     assert "known are curves, leads, crossings" in capsys.readouterr().err

@@ -10,9 +10,9 @@ import pytest
 from scipy.stats import binomtest
 
 from analysis.arguments import run_command, with_defaults
-from analysis.calibrate.command import DEFAULTS, USAGE, judge, make_cells, run
-from analysis.calibrate.table import binomial_interval, covers, summarise
-from analysis.calibrate.truths import NEVER, PLACES, TRUTHS, Cell, curves, simulate
+from analysis.calibrate.command import CALIBRATION, USAGE, judge_sweep, make_cells, run
+from analysis.calibrate.table import binomial_interval, covers, summarise_cells
+from analysis.calibrate.truths import NEVER, PLACES, TRUTHS, SimulatedCell, simulate, true_curves
 from analysis.estimator.crossover.find_crossover import find_crossover
 
 GRID = np.geomspace(500, 6.4e6, 4000)
@@ -21,7 +21,7 @@ GRID = np.geomspace(500, 6.4e6, 4000)
 @pytest.mark.parametrize("truth", TRUTHS)
 def test_truths_cross_once_where_they_say_or_never(truth: str) -> None:
     for place in ("never",) if truth in NEVER else PLACES:
-        vit, cnn = curves(truth, place)
+        vit, cnn = true_curves(truth, place)
         ahead = vit(GRID) > cnn(GRID)
         crossings = np.flatnonzero(ahead[1:] != ahead[:-1])
         assert ahead[0] == (truth != "level")  # the CNN is ahead at the smallest size
@@ -34,11 +34,11 @@ def test_truths_cross_once_where_they_say_or_never(truth: str) -> None:
 
 def test_simulated_errors_scatter_as_asked() -> None:
     """Spread between seeds plus binomial noise; a sweep is the same whenever it is drawn."""
-    cell = Cell("power_floor", "inside", 0.05, "8x3")
+    cell = SimulatedCell("power_floor", "inside", 0.05, "8x3")
     tables = [simulate(cell, seed=3, draw=d) for d in range(60)]
     assert tables[7].equals(simulate(cell, seed=3, draw=7))
     assert not tables[7].equals(simulate(cell, seed=4, draw=7))
-    vit, _ = curves("power_floor", "inside")
+    vit, _ = true_curves("power_floor", "inside")
     rows = [t[(t.family == "vit") & (t.train_size == 64_000)].test_error for t in tables]
     y = float(vit(np.array([64_000.0]))[0])
     expected = np.sqrt(0.05**2 + (1 - y) / (10_000 * y))
@@ -56,17 +56,17 @@ def test_open_ends_cover_and_missing_intervals_do_not() -> None:
     assert covers([None, 9_000.0], 8_000)
     assert not covers([9_000.0, None], 8_000)
     assert not covers(None, 8_000)
-    cell = Cell("power_floor", "inside", 0.02, "8x3")
+    cell = SimulatedCell("power_floor", "inside", 0.02, "8x3")
     base = {"verdict": "observed", "direction": "vit_overtakes", "size": 8_800.0}
     rows = [base | {"interval": i} for i in ([4e3, 16e3], [4e3, None], None, [9e3, 16e3])]
-    got = summarise(cell, rows)
+    got = summarise_cells(cell, rows)
     assert (got["covered"], got["missing"], got["open_above"], got["found"]) == (2, 1, 1, 4)
     assert got["bias"] == pytest.approx(np.log10(1.1))
 
 
 def test_it_goes_on_where_it_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "c.jsonl"
-    options = DEFAULTS | {"truths": ("parallel",), "noise": ("0.02",), "draws": 2, "workers": 1, "out": str(path)}
+    options = CALIBRATION | {"truths": ("parallel",), "noise": ("0.02",), "draws": 2, "workers": 1, "out": str(path)}
     assert run(options) == 0
     assert "| parallel | 0.02 | 2 |" in capsys.readouterr().out
     lines = path.read_text().split()
@@ -81,17 +81,19 @@ def test_it_goes_on_where_it_stopped(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_a_small_calibration() -> None:
     """12 sweeps a cell. P(binomial(12, .9) < 8) = .004, P(binomial(12, .05) > 2) = .02."""
-    inside = Cell("saturating_blind", "inside", 0.05, "8x3")
-    rows = judge([(inside, 0, d) for d in range(12)])
+    inside = SimulatedCell("saturating_blind", "inside", 0.05, "8x3")
+    rows = judge_sweep([(inside, 0, d) for d in range(12)])
     assert sum(covers(r["interval"], 8_000) for r in rows) >= 8
-    never = judge([(Cell(truth, "never", 0.05, "8x3"), 0, d) for d in range(6) for truth in ("approach", "parallel")])
+    never = judge_sweep(
+        [(SimulatedCell(truth, "never", 0.05, "8x3"), 0, d) for d in range(6) for truth in ("approach", "parallel")]
+    )
     assert sum(r["verdict"] in ("observed", "extrapolated", "multiple") for r in never) <= 2
 
 
 def test_sweeps_judged_together_are_as_find_crossover_says_of_each() -> None:
-    cells = [Cell("power_floor", "inside", 0.05, "8x3"), Cell("saturating", "4x", 0.02, "8x3")]
+    cells = [SimulatedCell("power_floor", "inside", 0.05, "8x3"), SimulatedCell("saturating", "4x", 0.02, "8x3")]
     tasks = [(cell, 1, draw) for draw in range(2) for cell in cells]
-    for (cell, seed, draw), row in zip(tasks, judge(tasks), strict=True):
+    for (cell, seed, draw), row in zip(tasks, judge_sweep(tasks), strict=True):
         one = find_crossover(simulate(cell, seed=seed, draw=draw), audit=False, seed=seed).verdict
         assert (row["cell"], row["seed"], row["draw"]) == (cell.name, seed, draw)
         assert (row["verdict"], row["size"], row["interval"]) == (one.verdict, one.crossover_size, one.interval)
@@ -109,7 +111,10 @@ def test_sweeps_judged_together_are_as_find_crossover_says_of_each() -> None:
     ],
 )
 def test_bad_input_is_one_line(argument: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command(USAGE, tuple(DEFAULTS), with_defaults(DEFAULTS, lambda o: len(make_cells(o))), [argument]) == 2
+    assert (
+        run_command(USAGE, tuple(CALIBRATION), with_defaults(CALIBRATION, lambda o: len(make_cells(o))), [argument])
+        == 2
+    )
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.benchmark.chinchilla import ERRORS, load_runs
+from analysis.benchmark.chinchilla import _ERRORS, load_runs
 from analysis.estimator.curve.joint_law import bootstrap_joint, fit_joint
 
 CURVES = Path(os.environ.get("SCALING_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")) / "curves"
@@ -48,4 +48,4 @@ def test_the_chinchilla_optimum_and_its_standard_errors() -> None:
     np.testing.assert_allclose(got, (477.83, 2143.4, 1.81722, 0.34731, 0.36717), rtol=1e-3)
     assert law.objective < 0.0010182740 + 1e-9
     spread = bootstrap_joint(law, *runs, replicates=300).std(axis=0)
-    np.testing.assert_allclose(spread, ERRORS, rtol=0.25)  # 300 replicates; 1,000 in docs/estimator.md are within 10%
+    np.testing.assert_allclose(spread, _ERRORS, rtol=0.25)  # 300 replicates; 1,000 in docs/estimator.md are within 10%

@@ -1,4 +1,4 @@
-"""Runs proposed where no family can be named: they mend what failed, they settle what is close, and they can be run."""
+"""Runs proposed where no family can be named: they fix what failed, they settle what is close, and they can be run."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def test_no_runs_on_more_images_than_there_are() -> None:
     assert bound is None or max(n for c in bound.cells for n in c.sizes) <= 4096
     table = as_table(make_sweep())
     few = table[~table["train_size"].isin((256, 1024))]
-    mended = next_runs(advise(find_crossover(few), 4096), available=600)
-    assert mended is not None
-    assert all(n <= 600 for c in mended.cells for n in c.sizes)
+    fixed = next_runs(advise(find_crossover(few), 4096), available=600)
+    assert fixed is not None
+    assert all(n <= 600 for c in fixed.cells for n in c.sizes)
 
 
 def test_runs_that_are_proposed_and_made_are_not_held_back_by_the_audit() -> None:
@@ -90,7 +90,7 @@ def test_runs_that_are_proposed_and_made_are_not_held_back_by_the_audit() -> Non
     assert {c.code: c.status for c in foreign.checks}["cells_complete"] == "unknown"
 
 
-def test_failed_checks_get_the_runs_that_mend_them() -> None:
+def test_failed_checks_get_the_runs_that_fix_them() -> None:
     table = as_table(make_sweep())
     edge = table[(table["family"] == "vit") | (table["lr"] <= 1e-2)]
     plan = next_runs(advise(find_crossover(edge), 4096))
@@ -148,6 +148,9 @@ def test_a_row_is_run_again_from_the_command_line(
     [line] = capsys.readouterr().out.splitlines()
     cell = make_cell(*shlex.split(line)[3:])
     assert (cell.seed, cell.optim.lr, cell.data.root, cell.out) == (2, 0.02, str(root), "/a b/again")
+    for word in ("true", "False", "null", "NaN", "inf", "a,b", "it's", "x=y", "$HOME"):  # names of folders, not values
+        assert rerun.main([*asked[:3], f"out={word}"]) == 0
+        assert make_cell(*shlex.split(capsys.readouterr().out)[3:]).out == word
     assert rerun.main([*asked[:1], "name=other"]) == 2
     assert "no row whose name contains 'other'" in capsys.readouterr().err
 

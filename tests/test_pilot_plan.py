@@ -14,20 +14,20 @@ from analysis.pilot.plan import (
     RECIPES,
     SIDES,
     Design,
-    Rates,
-    choose,
+    MachineRates,
+    choose_design,
+    design_to_dict,
     designs,
     fewest_images,
     from_dict,
     image_sizes,
     sizes_up_to,
-    to_dict,
 )
 from analysis.pilot.run import Tried, next_rates
 
 SPEED = {"vit_w64d2": {16: 2000.0, 32: 400.0}, "resnet8_w8": {16: 3000.0, 32: 1050.0}}
 SPEED |= {"vit_w64d4": {16: 1200.0, 32: 290.0}, "resnet8": {16: 1700.0, 32: 450.0}}
-RATES = Rates(SPEED, {"vit_w64d2": 6e-3, "resnet8_w8": 0.1, "vit_w64d4": 4e-3, "resnet8": 3e-2}, 2, 12.0, 5e-4)
+RATES = MachineRates(SPEED, {"vit_w64d2": 6e-3, "resnet8_w8": 0.1, "vit_w64d4": 4e-3, "resnet8": 3e-2}, 2, 12.0, 5e-4)
 ALL = designs(classes=10, available=1280, median_side=32, test_images=400, rates=RATES)
 
 
@@ -46,11 +46,11 @@ def test_every_design_is_honest_and_fits_the_images() -> None:
 def test_more_time_never_chooses_a_worse_design() -> None:
     places = []
     for seconds in (60, 120, 300, 600, 1800, 7200):
-        design = choose(ALL, seconds)
+        design = choose_design(ALL, seconds)
         assert design is None or design.seconds <= seconds
         places.append(ALL.index(design) if design else len(ALL))
     assert places == sorted(places, reverse=True)
-    assert choose(ALL, 20) is None
+    assert choose_design(ALL, 20) is None
 
 
 def test_the_estimate_counts_every_run() -> None:
@@ -79,7 +79,7 @@ def test_image_sizes_never_exceed_the_images() -> None:
 
 
 def test_a_plan_survives_the_disk() -> None:
-    assert all(from_dict(to_dict(d)) == d for d in ALL[:20])
+    assert all(from_dict(design_to_dict(d)) == d for d in ALL[:20])
 
 
 def test_the_grid_grows_until_its_best_lies_inside() -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.benchmark.smoothing import smooth
 from analysis.public_curves import command as public_curves
 from analysis.public_curves.command import CNNS, VITS, read, truth_of
-from analysis.public_curves.outcome import outcome, smooth
+from analysis.public_curves.outcome import outcome
 
 
 def test_crossings_are_those_of_the_list_beside_the_data(shared_data: Path) -> None:

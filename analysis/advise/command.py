@@ -12,7 +12,7 @@ from typing import Any
 
 from analysis.advise.advice import Advice, Limits, advise
 from analysis.advise.next_runs import NextRuns, next_runs
-from analysis.advise.wording import recipe, sentence, text, train_command
+from analysis.advise.wording import advice_sentence, recipe, text, train_command
 from analysis.arguments import (
     TABLE_KEYS,
     TABLE_WORDS,
@@ -33,13 +33,13 @@ question in the results (filters.data=... keeps one).
   num_params=X         compare only models of at most X parameters
   --json               the same as JSON
 {TABLE_KEYS}"""
-OWN = ("train_size", "train_flops", "num_params", "--json")
+_OWN = ("train_size", "train_flops", "num_params", "--json")
 
 
-def to_dict(advice: Advice, plan: NextRuns | None) -> dict[str, Any]:
+def advice_to_dict(advice: Advice, plan: NextRuns | None) -> dict[str, Any]:
     sides = advice.sides or {}
     return {
-        "sentence": sentence(advice, plan),
+        "sentence": advice_sentence(advice, plan),
         "train_size": advice.train_size,
         "limits": dataclasses.asdict(advice.limits),
         "use": advice.family,
@@ -58,7 +58,7 @@ def to_dict(advice: Advice, plan: NextRuns | None) -> dict[str, Any]:
             "commands": list(plan.commands),
             "seconds": plan.seconds,
             "chance": plan.chance,
-            "unmended": list(plan.unmended),
+            "unmended": list(plan.unfixed),
         },
         "group": advice.crossover.to_dict(),
     }
@@ -84,7 +84,7 @@ def run(arguments: TableArguments, own: dict[str, str]) -> int:
     advices = [advise(crossover, size, limits=limits) for crossover in find_crossovers(arguments)]
     plans = [next_runs(advice, arguments.results) for advice in advices]
     if "--json" in own:
-        found = [to_dict(advice, plan) for advice, plan in zip(advices, plans, strict=True)]
+        found = [advice_to_dict(advice, plan) for advice, plan in zip(advices, plans, strict=True)]
         print(json.dumps({"schema": 1, "advice": found}, indent=1, allow_nan=False, ensure_ascii=False))
         return 0
     print("\n\n".join(text(advice, plan) for advice, plan in zip(advices, plans, strict=True)))
@@ -95,4 +95,4 @@ def run(arguments: TableArguments, own: dict[str, str]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(USAGE, (*TABLE_WORDS, *OWN), with_table(run), arguments)
+    return run_command(USAGE, (*TABLE_WORDS, *_OWN), with_table(run), arguments)

@@ -1,6 +1,6 @@
 """Advice that cannot name a family in, the cheapest further runs that would out, with the commands that make them.
 
-Where the audit holds the runs back, each failed check has runs that mend it. Where the curves are too uncertain, runs
+Where the audit holds the runs back, each failed check has runs that fix it. Where the curves are too uncertain, runs
 are weighed before they are made: draws of the two curves stand for the truth in turn, results are drawn from them, and
 the other draws are weighted by how well they predict these results. The share of truths in which P(one family is
 better) then reaches 0.9 is the chance that the runs settle the question (Raiffa and Schlaifer's preposterior analysis,
@@ -17,25 +17,25 @@ from pathlib import Path
 import numpy as np
 
 from analysis.advise.advice import Advice, at_size
-from analysis.advise.repairs import MEND, nice, seeds_of
+from analysis.advise.repairs import REPAIRS, nice, seeds_of
 from analysis.advise.train_commands import Cells, command, merge, results_out
 from analysis.estimator.crossover.crossings import HORIZON, SEARCH
 from analysis.estimator.crossover.verdict import AHEAD
 
-TRUTHS = 250
+_TRUTHS = 250
 SETTLES = 0.5  # chance from which on runs are worth proposing
 SEEDS = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
 class NextRuns:
-    """Runs that would settle the question. `chance`: that they do; None where they mend what the audit found."""
+    """Runs that would settle the question. `chance`: that they do; None where they fix what the audit found."""
 
     cells: tuple[Cells, ...]
     commands: tuple[str, ...]  # empty for rows that cannot be run again
     seconds: float | None  # of one core or device, as measured so far
     chance: float | None
-    unmended: tuple[str, ...] = ()  # failed checks that no command mends
+    unfixed: tuple[str, ...] = ()  # failed checks that no command fixes
 
     @property
     def runs(self) -> int:
@@ -60,7 +60,7 @@ def chance_to_settle(advice: Advice, size: float, seeds: int) -> float:
     for family, side in advice.sides.items():
         draws[family] = curves[side.model].log_draws(np.array([size, float(advice.train_size)]))
     count = len(draws["vit"])
-    truths = np.linspace(0, count - 1, min(TRUTHS, count)).astype(int)
+    truths = np.linspace(0, count - 1, min(_TRUTHS, count)).astype(int)
     for family, side in advice.sides.items():
         variance = _variance(advice, side.model, size) / seeds + 1e-8
         at = draws[family][:, 0]
@@ -141,14 +141,14 @@ def next_runs(advice: Advice, paths: tuple[Path, ...] = (), *, available: float 
     if advice.family is not None or crossover.axis != "train_size":
         return None
     chance: float | None = None
-    unmended: tuple[str, ...] = ()
+    unfixed: tuple[str, ...] = ()
     if crossover.failed_checks and crossover.audited:
         found: list[Cells] = []
         for check in crossover.failed_checks:
-            cells = MEND[check.code](crossover.selection, float(advice.train_size)) if check.code in MEND else []
+            cells = REPAIRS[check.code](crossover.selection, float(advice.train_size)) if check.code in REPAIRS else []
             found += cells
             if not cells:
-                unmended += (check.message,)
+                unfixed += (check.message,)
         there = [dataclasses.replace(c, sizes=tuple(n for n in c.sizes if n <= available)) for c in found]
         picked = tuple(merge([c for c in there if c.sizes]))
     elif advice.sides is not None and not advice.too_large and not _out_of_sight(advice):
@@ -158,5 +158,5 @@ def next_runs(advice: Advice, paths: tuple[Path, ...] = (), *, available: float 
         picked, chance = proposed
     else:
         return None
-    plan = NextRuns(picked, (), _seconds(advice, picked), chance, unmended)
+    plan = NextRuns(picked, (), _seconds(advice, picked), chance, unfixed)
     return dataclasses.replace(plan, commands=_commands(advice, picked, paths))

@@ -1,6 +1,6 @@
-"""A check of the audit that failed in, the cells that would mend it out.
+"""Finds the cells to run that would fix a failed check of the audit.
 
-A check without an entry in MEND (unequal test sets, subsets that do not nest) cannot be mended by further runs.
+A check without an entry in REPAIRS (unequal test sets, subsets that do not nest) cannot be fixed by further runs.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _mend_missing(selection: Selection, target: float) -> list[Cells]:
     return cells
 
 
-MEND: dict[str, Callable[[Selection, float], list[Cells]]] = {
+REPAIRS: dict[str, Callable[[Selection, float], list[Cells]]] = {
     "sizes": _mend_sizes,
     "learning_rate_varied": _mend_grid,
     "learning_rate_edge": _mend_edge,

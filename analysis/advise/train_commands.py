@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.estimator.rows.overrides import overrides_of
+from scaling.records.words import hydra_value
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,6 @@ def results_out(paths: Sequence[Path], sweep: Any) -> str | None:
     return None
 
 
-def quoted(text: str) -> str:
-    """A value in the grammar of Hydra's overrides: inside quotes a backslash is literal unless it precedes a quote."""
-    if re.fullmatch(r"[A-Za-z_/][\w./-]*", text):
-        return text
-    return "'" + re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), text) + "'"
-
-
 def command(row: Mapping[str, Any], cells: Cells, *, out: str | None = None) -> str | None:
     """The command line that runs `cells` with the recipe of `row`; None where the row cannot be run again."""
     known = overrides_of(row)
@@ -69,7 +63,7 @@ def command(row: Mapping[str, Any], cells: Cells, *, out: str | None = None) -> 
     if cells.rates:
         values["optim.lr"] = ",".join(f"{r:.4g}" for r in cells.rates)
     if out is not None:
-        values["out"] = quoted(out)
+        values["out"] = hydra_value(out)
     several = max(len(cells.sizes), len(cells.seeds), len(cells.rates)) > 1
     values |= dict(word.split("=", 1) for word in cells.extra)
     words = [f"{k}={v}" for k, v in values.items()]
@@ -82,4 +76,4 @@ def exact_command(row: Mapping[str, Any], changes: Mapping[str, str]) -> str | N
     if known is None:
         return None
     kept = [word for word in known if word.partition("=")[0] not in changes]
-    return shlex.join(["python", "-m", "scaling.train", *kept, *(f"{k}={quoted(v)}" for k, v in changes.items())])
+    return shlex.join(["python", "-m", "scaling.train", *kept, *(f"{k}={hydra_value(v)}" for k, v in changes.items())])

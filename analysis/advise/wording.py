@@ -9,7 +9,7 @@ from numbers import Real
 from analysis.advise.advice import Advice, Flip, Side
 from analysis.advise.next_runs import NextRuns
 from analysis.advise.train_commands import Cells, command
-from analysis.estimator.crossover.crossings import HORIZON
+from analysis.estimator.crossover.crossings import HORIZON, LIKELY
 from analysis.estimator.crossover.wording import (
     FAMILY,
     UNITS,
@@ -21,6 +21,7 @@ from analysis.estimator.crossover.wording import (
     title,
     verdict_sentence,
 )
+from scaling.records.files import duration
 
 DASH, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
 
@@ -69,7 +70,7 @@ def flip_words(flip: Flip | None, advice: Advice) -> str:
     if flip is None or advice.crossover.verdict.fit_range is None:
         return ""
     horizon = HORIZON * advice.crossover.verdict.fit_range[1]
-    if flip.size is None or flip.size > horizon or flip.probability < 0.5:
+    if flip.size is None or flip.size > horizon or flip.probability < LIKELY:
         return f"more {unit}, up to {measured(horizon)}, are not likely to flip it (P = {flip.probability:.2f})"
     low, high = flip.interval
     more = [None if x is None else max(0.0, x - advice.train_size) for x in (low, flip.size, high)]
@@ -92,7 +93,7 @@ def _limits(advice: Advice) -> str:
     return f" and at most {' and '.join(given)}" if given else ""
 
 
-def sentence(advice: Advice, plan: NextRuns | None = None) -> str:
+def advice_sentence(advice: Advice, plan: NextRuns | None = None) -> str:
     """One sentence: what to use at this size, or that these runs cannot tell and what would."""
     start = f"{_where(advice)}{_limits(advice)} "
     if advice.family and advice.sides is not None:
@@ -151,12 +152,6 @@ def _cells_words(cells: Cells) -> str:
     return f"{cells.model} at {sizes} images ({seeds}{rates}{extra})"
 
 
-def duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def _proposal(plan: NextRuns | None) -> str:
     if plan is None or not plan.cells:
         return ""
@@ -164,7 +159,7 @@ def _proposal(plan: NextRuns | None) -> str:
     chance = f", with a chance of {plan.chance:.2f}" if plan.chance is not None else ""
     names = list(dict.fromkeys(c.model for c in plan.cells))
     what = f"{plan.runs} runs of {' and '.join(names) if len(names) < 4 else f'{len(names)} models'}"
-    verb = "would settle it" if plan.chance is not None else "would mend what the audit found"
+    verb = "would settle it" if plan.chance is not None else "would fix what the audit found"
     return f"; the cheapest runs that {verb}{chance} are {what}{cost} (below)"
 
 
@@ -213,7 +208,7 @@ def _caveats(advice: Advice, plan: NextRuns | None) -> list[str]:
     told = {c.code for c in silent} | {"single_seed", "few_sizes"}
     lines += [w["message"] for w in crossover.warnings if w["code"] not in told]
     if plan is not None:
-        lines += [f"no run mends: {text}" for text in plan.unmended]
+        lines += [f"no run fixes: {text}" for text in plan.unfixed]
     lines.append(
         "this speaks of these models, recipes, budgets and data; another recipe can move the answer severalfold"
     )
@@ -222,7 +217,11 @@ def _caveats(advice: Advice, plan: NextRuns | None) -> list[str]:
 
 def text(advice: Advice, plan: NextRuns | None) -> str:
     """The whole answer for a terminal."""
-    blocks = [sentence(advice, plan), _list("Evidence", _evidence(advice)), _list("Caveats", _caveats(advice, plan))]
+    blocks = [
+        advice_sentence(advice, plan),
+        _list("Evidence", _evidence(advice)),
+        _list("Caveats", _caveats(advice, plan)),
+    ]
     train = train_command(advice)
     if train:
         blocks.append(_list("To train it", [train], mark=""))

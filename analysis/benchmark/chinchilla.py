@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.estimator.curve.joint_law import NAMES, bootstrap_joint, fit_joint
+from analysis.estimator.curve.joint_law import LAW_NAMES, bootstrap_joint, fit_joint
 
-PUBLISHED = (482.01, 2085.43, 1.81686, 0.34781, 0.36585)  # Besiroglu et al. 2024: stopped short of the optimum
-ERRORS = (123.0, 1281.0, 0.0255, 0.0152, 0.0205)  # standard errors of the same replication
+PUBLISHED_LAW = (482.01, 2085.43, 1.81686, 0.34781, 0.36585)  # Besiroglu et al. 2024: stopped short of the optimum
+_ERRORS = (123.0, 1281.0, 0.0255, 0.0152, 0.0205)  # standard errors of the same replication
 EXCLUDED = 5  # runs with the largest losses
 
 
@@ -39,6 +39,6 @@ def chinchilla_tables(folder: Path, options: dict[str, Any]) -> list[str]:
         "| parameter | fit | replication | standard error | replication's |",
         "|---|---|---|---|---|",
     ]
-    for name, published, error, spread in zip(NAMES, PUBLISHED, ERRORS, draws.std(axis=0), strict=True):
+    for name, published, error, spread in zip(LAW_NAMES, PUBLISHED_LAW, _ERRORS, draws.std(axis=0), strict=True):
         lines.append(f"| {name} | {getattr(law, name):.6g} | {published:g} | {spread:.4g} | {error:g} |")
     return lines

@@ -31,7 +31,8 @@ from analysis.benchmark.vision import (
     load_crossings,
     load_curves,
 )
-from analysis.calibrate.table import share
+from analysis.calibrate.table import share_of
+from analysis.estimator.crossover.crossings import LEVEL
 from analysis.estimator.crossover.paired_draws import FACTOR, TIE
 
 PARTS = ("curves", "leads", "crossings", "winners", "oracle", "chinchilla", "speed")
@@ -43,7 +44,7 @@ USAGE = f"""python -m analysis.benchmark [key=value ...]
   draws=1000    bootstrap replicates of the Chinchilla fit, and of the methods timed
   sweeps=100    simulated sweeps per cell of the oracle's table
   seed=0        of the replicates"""
-DEFAULTS: dict[str, Any] = {"parts": PARTS, "data": "", "draws": 1000, "sweeps": 100, "seed": 0}
+BENCHMARKS: dict[str, Any] = {"parts": PARTS, "data": "", "draws": 1000, "sweeps": 100, "seed": 0}
 
 
 def _curves(folder: Path, options: dict[str, Any]) -> list[str]:
@@ -111,19 +112,19 @@ def _crossings(folder: Path, options: dict[str, Any]) -> list[str]:
         others = got[got.off.isna()].verdict.value_counts().to_dict()
         text = ", ".join(f"{n} {v}" for v, n in others.items())
         near = int((off <= np.log10(2)).sum())
-        found, middle = share(len(off), len(got)), off.median() if len(off) else np.nan
+        found, middle = share_of(len(off), len(got)), off.median() if len(off) else np.nan
         lines.append(f"| {float(k):g} | {name} | {len(got)} | {len(off)}: {found} | {middle:.3f} | {near} | {text} |")
     return lines
 
 
 def _winners(folder: Path, options: dict[str, Any]) -> list[str]:
     got = judge_winners(load_curves(folder), seed=options["seed"])
-    decided = got[got.gap.abs() > 0.005]
+    decided = got[got.gap.abs() > LEVEL]
     right = (decided.p_vit > 0.5) == (decided.gap < 0)
     sure = (decided.p_vit - 0.5).abs() >= 0.4
     claimed, wrong = int(got.claimed.sum()), int((got.claimed & ~got.crosses).sum())
-    named = share(int(right.sum()), len(right))
-    sure_right, never = share(int(right[sure].sum()), int(sure.sum())), share(wrong, len(got))
+    named = share_of(int(right.sum()), len(right))
+    sure_right, never = share_of(int(right[sure].sum()), int(sure.sum())), share_of(wrong, len(got))
     return [
         "All pairs of models of a task, cut at a quarter of their common range.",
         "",
@@ -132,7 +133,7 @@ def _winners(folder: Path, options: dict[str, Any]) -> list[str]:
         f"| winner at the end named, P > .5 | {len(right)} pairs not level there | {named} |",
         f"| winner at the end named, P >= .9 | {int(sure.sum())} of these | {sure_right} |",
         f"| crossings claimed before the end that do not come | all {len(got)} pairs | {never} |",
-        f"| the same | {claimed} claimed | {share(wrong, claimed) if claimed else 'none'} |",
+        f"| the same | {claimed} claimed | {share_of(wrong, claimed) if claimed else 'none'} |",
     ]
 
 
@@ -159,4 +160,4 @@ def run(options: dict[str, Any]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(USAGE, tuple(DEFAULTS), with_defaults(DEFAULTS, run), arguments)
+    return run_command(USAGE, tuple(BENCHMARKS), with_defaults(BENCHMARKS, run), arguments)

@@ -15,7 +15,8 @@ import pandas as pd
 
 from analysis.benchmark.vision import judge_crossings, judge_winners, load_crossings, load_curves
 from analysis.calibrate.table import CLAIMS
-from analysis.calibrate.truths import DESIGNS, Cell, crossing_of, curves, simulate
+from analysis.calibrate.truths import DESIGNS, SimulatedCell, crossing_of, simulate, true_curves
+from analysis.estimator.crossover.crossings import LEVEL
 from analysis.estimator.crossover.envelope import Families, points_of, stream_of
 from analysis.estimator.crossover.find_crossover import compare
 from analysis.estimator.crossover.paired_draws import TIE
@@ -25,24 +26,24 @@ from analysis.estimator.curve.noise import Points
 
 TIES = (0.25, TIE, 1.0, float("inf"))
 TOLD = Settings(forms=("power_floor",), discrepancy=(0.0,), rough=(0.0,), prior=(1.0,))
-TRUTHS = (("power_floor", "4x"), ("approach", "never"), ("parallel", "never"), ("closing", "never"))
+SIMULATED_TRUTHS = (("power_floor", "4x"), ("approach", "never"), ("parallel", "never"), ("closing", "never"))
 MODELS = ("vit", "cnn")
 SURE = 1e6  # degrees of freedom of a noise that is known
-TOGETHER = 12
+_TOGETHER = 12
 
 
-def _told(points: Points, cell: Cell, model: str) -> Points:
+def _told(points: Points, cell: SimulatedCell, model: str) -> Points:
     """The points with the variance that they really have."""
-    curve = curves(cell.truth, cell.place)[MODELS.index(model)](points.sizes)
+    curve = true_curves(cell.truth, cell.place)[MODELS.index(model)](points.sizes)
     run = cell.noise**2 + (1 - curve) / (DESIGNS[cell.design].test_examples * curve)
     return replace(points, variance=run / points.runs, tau=cell.noise, dof=SURE)
 
 
-def _sweeps(cell: Cell, draws: int, seed: int, *, oracle: bool) -> list[Families]:
+def _sweeps(cell: SimulatedCell, draws: int, seed: int, *, oracle: bool) -> list[Families]:
     found = []
-    for first in range(0, draws, TOGETHER):
+    for first in range(0, draws, _TOGETHER):
         points = []
-        for draw in range(first, min(first + TOGETHER, draws)):
+        for draw in range(first, min(first + _TOGETHER, draws)):
             table = simulate(cell, seed=seed, draw=draw)
             own = [points_of(table[table["model"] == m], metric="test_error", axis="train_size") for m in MODELS]
             points += [_told(p, cell, m) for p, m in zip(own, MODELS, strict=True)] if oracle else own
@@ -64,7 +65,7 @@ def _share_claimed(sweeps: list[Families], tie: float, truth: float | None) -> f
 
 
 def _simulated(options: dict[str, Any]) -> list[str]:
-    head = [f"{t} {p}, {noise:.0%}" for t, p in TRUTHS for noise in (0.02, 0.05)]
+    head = [f"{t} {p}, {noise:.0%}" for t, p in SIMULATED_TRUTHS for noise in (0.02, 0.05)]
     lines = [
         f"Share of {options['sweeps']} sweeps per cell in which a crossing is claimed: rightly in the first two.",
         "",
@@ -72,7 +73,7 @@ def _simulated(options: dict[str, Any]) -> list[str]:
         f"|---|---|{'---|' * len(head)}",
     ]
     for name, oracle in (("told form and noise", True), ("ours", False)):
-        cells = [Cell(t, p, noise, "8x3") for t, p in TRUTHS for noise in (0.02, 0.05)]
+        cells = [SimulatedCell(t, p, noise, "8x3") for t, p in SIMULATED_TRUTHS for noise in (0.02, 0.05)]
         sweeps = [_sweeps(c, options["sweeps"], options["seed"] + 1, oracle=oracle) for c in cells]
         for tie in TIES:
             shares = [_share_claimed(s, tie, crossing_of(c)) for s, c in zip(sweeps, cells, strict=True)]
@@ -103,7 +104,7 @@ def _real(folder: Path, options: dict[str, Any]) -> list[str]:
 
 
 def winner_share(winners: pd.DataFrame) -> str:
-    decided = winners[winners.gap.abs() > 0.005]
+    decided = winners[winners.gap.abs() > LEVEL]
     right = (decided.p_vit > 0.5) == (decided.gap < 0)
     return f"{int(right.sum())} of {len(decided)}"
 

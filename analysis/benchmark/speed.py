@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.calibrate.truths import Cell, simulate
+from analysis.calibrate.truths import SimulatedCell, simulate
 from analysis.estimator.crossover.find_crossover import find_crossover
 from analysis.estimator.curve.discrepancy import SETTINGS, make_problem
 from analysis.estimator.curve.fit_curve import scale_of
@@ -68,7 +68,7 @@ def _curve_fit(rows: Any, replicates: int) -> None:
 
 def speed_tables(folder: Path, options: dict[str, Any]) -> list[str]:
     draws = options["draws"]
-    rows = simulate(Cell("power_floor", "inside", 0.05, "8x3"), seed=0, draw=0)
+    rows = simulate(SimulatedCell("power_floor", "inside", 0.05, "8x3"), seed=0, draw=0)
     whole = _seconds(lambda: find_crossover(rows, audit=False))
     refits = _refits(rows[rows.family == "vit"], 4000)
     # A tenth of the replicates, times ten: it takes seconds.

@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.benchmark.smoothing import WIDTH, smooth
+from analysis.estimator.crossover.crossings import LEVEL
 from analysis.estimator.crossover.envelope import Families
 from analysis.estimator.crossover.find_crossover import compare, find_crossover
 from analysis.estimator.crossover.paired_draws import FACTOR, TIE
@@ -36,8 +38,6 @@ CANDIDATES: Mapping[str, Settings] = {
     for squash, trim, rough in itertools.product((True, False), (0.0, 0.5), (True, False))
 }
 DEFAULT = "squash"
-SMOOTHING = 0.10  # kernel width in ln n, of the full curves that are the truth
-LEVEL = 0.005  # of log error: closer curves are level at the end
 
 
 def load_curves(folder: Path) -> pd.DataFrame:
@@ -133,16 +133,6 @@ def judge_crossings(
     return pd.DataFrame(found)
 
 
-def smooth(n: Array, y: Array, at: Array) -> Array:
-    """Local-linear smoother of log error in ln n, Gaussian kernel."""
-    x, z = np.log(n), np.log(y)
-    out = np.empty(len(at))
-    for i, centre in enumerate(np.log(at)):
-        weight = np.exp(-0.5 * ((x - centre) / SMOOTHING) ** 2)
-        out[i] = np.polynomial.polynomial.polyfit(x - centre, z, 1, w=np.sqrt(weight))[0]
-    return out
-
-
 def lead_changes(curves: pd.DataFrame) -> pd.DataFrame:
     """How fast leads change: `ratio`, the change of the lead over a factor of pairs.FACTOR in n, over the mean fall of
     the two errors over the factor before. Every pair of models, at three places of their common range."""
@@ -174,7 +164,7 @@ def judge_winners(curves: pd.DataFrame, *, ties: Sequence[float] = (TIE,), seed:
         for vit, cnn in itertools.combinations(sorted(rows.Model.unique()), 2):
             own = [rows[rows.Model == m].sort_values("n") for m in (vit, cnn)]
             end = min(r.n.max() for r in own)
-            at = np.geomspace(end / 4, end * np.exp(-SMOOTHING), 40)
+            at = np.geomspace(end / 4, end * np.exp(-WIDTH), 40)
             first, second = (smooth(r.n.to_numpy(), r.y.to_numpy(), at) for r in own)
             gap = first - second
             signs = np.sign(gap[np.abs(gap) > LEVEL])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from analysis.arguments import InputError, among, run_command, with_defaults
-from analysis.calibrate.table import render
-from analysis.calibrate.truths import DESIGNS, NEVER, PLACES, TRUTHS, Cell, simulate
+from analysis.calibrate.table import render_table
+from analysis.calibrate.truths import DESIGNS, NEVER, PLACES, TRUTHS, SimulatedCell, simulate
 from analysis.estimator.crossover.envelope import Families, classes_of, points_of, stream_of
 from analysis.estimator.crossover.find_crossover import compare
 from analysis.estimator.crossover.shared_noise import how_alike
 from analysis.estimator.curve.fit_curve import Curve, fit_points
+from scaling.records.files import cores
 
 USAGE = f"""python -m analysis.calibrate [key=value ...]
 
@@ -39,7 +39,7 @@ claimed that never comes.
   out=FILE        where the sweeps are kept (calibration.jsonl); those that are there are not run again
   limit=0         stop after so many seconds and print what there is; 0: run to the end"""
 
-DEFAULTS: dict[str, Any] = {
+CALIBRATION: dict[str, Any] = {
     "truths": TRUTHS,
     "places": tuple(PLACES),
     "noise": ("0.02", "0.05"),
@@ -50,12 +50,12 @@ DEFAULTS: dict[str, Any] = {
     "out": "calibration.jsonl",
     "limit": 0,
 }
-Task = tuple[Cell, int, int]  # the cell, the seed, the draw
-LEVEL = 0.9
-TOGETHER = 24  # sweeps solved together
+Task = tuple[SimulatedCell, int, int]  # the cell, the seed, the draw
+_LEVEL = 0.9
+_TOGETHER = 24  # sweeps solved together
 
 
-def judge(tasks: list[Task]) -> list[dict[str, Any]]:
+def judge_sweep(tasks: list[Task]) -> list[dict[str, Any]]:
     """Sweeps, simulated and decided: per sweep what a line of the results file holds.
 
     `find_crossover(table, audit=False)` says the same of each, to the last bit (a test holds them together); here the
@@ -78,7 +78,7 @@ def judge(tasks: list[Task]) -> list[dict[str, Any]]:
         alike = how_alike(vit, cnn, (pair["vit"].points, pair["cnn"].points), metric="test_error", axis="train_size")
         shared = {("vit", "cnn"): alike} if alike is not None else {}
         families = Families({m: (m,) for m in pair}, pair, {}, [], seed, alike=shared)
-        got = compare(families, ("vit",), ("cnn",), level=LEVEL)
+        got = compare(families, ("vit",), ("cnn",), level=_LEVEL)
         decided = {"size": got.crossover_size, "interval": got.interval, "p_crossing": got.p_crossing}
         found = {"verdict": got.verdict, "direction": got.direction} | decided
         found["lean"] = None if got.lean is None else got.lean.direction
@@ -86,7 +86,7 @@ def judge(tasks: list[Task]) -> list[dict[str, Any]]:
     return rows
 
 
-def make_cells(options: dict[str, Any]) -> list[Cell]:
+def make_cells(options: dict[str, Any]) -> list[SimulatedCell]:
     """The cells asked for.
 
     Raises:
@@ -102,7 +102,7 @@ def make_cells(options: dict[str, Any]) -> list[Cell]:
     if not all(0 < noise < 1 for noise in noises):
         raise InputError("noise must lie between 0 and 1")
     return [
-        Cell(truth, place, noise, options["design"])
+        SimulatedCell(truth, place, noise, options["design"])
         for truth in truths
         for place in (("never",) if truth in NEVER else places)
         for noise in noises
@@ -123,12 +123,12 @@ def read_results(path: Path) -> list[dict[str, Any]]:
 def _run(tasks: list[Task], path: Path, workers: int, limit: float) -> Iterator[int]:
     """Judges the tasks, a line per sweep as they end; yields how many are done."""
     end = time.monotonic() + limit if limit else float("inf")
-    parts = [tasks[first : first + TOGETHER] for first in range(0, len(tasks), TOGETHER)]
+    parts = [tasks[first : first + _TOGETHER] for first in range(0, len(tasks), _TOGETHER)]
     with ProcessPoolExecutor(workers) as pool, path.open("a", encoding="utf-8") as file:
         file.write("" if not path.stat().st_size else "\n")  # after a line that was cut off
         done = 0
         for first in range(0, len(parts), workers):
-            for rows in pool.map(judge, parts[first : first + workers]):
+            for rows in pool.map(judge_sweep, parts[first : first + workers]):
                 file.write("".join(json.dumps(row) + "\n" for row in rows))
                 done += len(rows)
             file.flush()
@@ -146,7 +146,7 @@ def run(options: dict[str, Any]) -> int:
     tasks = [t for t in wanted if (t[0].name, seed, t[2]) not in done]
     started, count = time.monotonic(), 0
     if tasks:
-        for count in _run(tasks, path, options["workers"] or os.cpu_count() or 1, options["limit"]):
+        for count in _run(tasks, path, options["workers"] or cores(), options["limit"]):
             rate = (time.monotonic() - started) / count
             left = rate * (len(tasks) - count)
             print(
@@ -157,9 +157,9 @@ def run(options: dict[str, Any]) -> int:
         print(file=sys.stderr)
     names = {c.name: c for c in cells}
     rows = [r for r in read_results(path) if r["cell"] in names and r["seed"] == seed and r["draw"] < options["draws"]]
-    print(render(names, rows))
+    print(render_table(names, rows))
     return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(USAGE, tuple(DEFAULTS), with_defaults(DEFAULTS, run), arguments)
+    return run_command(USAGE, tuple(CALIBRATION), with_defaults(CALIBRATION, run), arguments)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.calibrate.truths import WELL, Cell, crossing_of
+from analysis.calibrate.truths import WELL, SimulatedCell, crossing_of
 
 TARGET = {"well": 0.88, "misspecified": 0.85}
 FALSE = 0.05  # share of sweeps in which a crossing may be claimed that never comes
@@ -18,12 +18,12 @@ CLAIMS = ("observed", "extrapolated", "multiple")
 
 def binomial_interval(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
     """Clopper and Pearson's interval of a share (1934)."""
-    from scipy.stats import beta
+    from scipy.stats import binomtest
 
-    tail = (1 - level) / 2
-    low = 0.0 if successes == 0 else float(beta.ppf(tail, successes, trials - successes + 1))
-    high = 1.0 if successes == trials else float(beta.ppf(1 - tail, successes + 1, trials - successes))
-    return low, high
+    if not trials:
+        return 0.0, 1.0
+    found = binomtest(successes, trials).proportion_ci(level, method="exact")
+    return float(found.low), float(found.high)
 
 
 def covers(interval: list[float | None] | None, truth: float) -> bool:
@@ -34,13 +34,13 @@ def covers(interval: list[float | None] | None, truth: float) -> bool:
     return (low or 0.0) <= truth <= (math.inf if high is None else high)
 
 
-def share(successes: int, trials: int) -> str:
+def share_of(successes: int, trials: int) -> str:
     """A share with its binomial 95% interval."""
     low, high = binomial_interval(successes, trials)
     return f"{successes / trials:.3f} ({low:.3f}-{high:.3f})"
 
 
-def summarise(cell: Cell, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def summarise_cells(cell: SimulatedCell, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The figures of one cell that has a crossing."""
     truth = crossing_of(cell)
     assert truth is not None
@@ -64,14 +64,14 @@ def summarise(cell: Cell, rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _coverage(cells: list[Cell], rows: Mapping[str, list[dict[str, Any]]]) -> list[str]:
+def _coverage(cells: list[SimulatedCell], rows: Mapping[str, list[dict[str, Any]]]) -> list[str]:
     lines = [
         "| truth | crossing | noise | sweeps | coverage (95%) | width, decades | open below | open above | missing"
         " | found | leaned to | wrong | bias, decades | |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for cell in cells:
-        s = summarise(cell, rows[cell.name])
+        s = summarise_cells(cell, rows[cell.name])
         n, kind = s["draws"], "well" if cell.truth in WELL else "misspecified"
         short = binomial_interval(s["covered"], n)[1] < TARGET[kind]
         shares = [f"{s[k] / n:.2f}" for k in ("open_below", "open_above", "missing", "found", "leaned", "wrong")]
@@ -82,7 +82,7 @@ def _coverage(cells: list[Cell], rows: Mapping[str, list[dict[str, Any]]]) -> li
             cell.place,
             f"{cell.noise:g}",
             str(n),
-            share(s["covered"], n),
+            share_of(s["covered"], n),
             width,
             *shares,
             f"{s['bias']:+.2f}",
@@ -92,7 +92,7 @@ def _coverage(cells: list[Cell], rows: Mapping[str, list[dict[str, Any]]]) -> li
     return lines
 
 
-def _pooled(cells: list[Cell], rows: Mapping[str, list[dict[str, Any]]]) -> list[str]:
+def _pooled(cells: list[SimulatedCell], rows: Mapping[str, list[dict[str, Any]]]) -> list[str]:
     """All truths of a kind together: what few draws per cell can tell."""
     lines = [
         "| truths | crossing | noise | sweeps | coverage (95%) | found (95%) | found or leaned to (95%) |",
@@ -101,15 +101,15 @@ def _pooled(cells: list[Cell], rows: Mapping[str, list[dict[str, Any]]]) -> list
     keys = dict.fromkeys((c.truth in WELL, c.place, c.noise) for c in cells)
     for well, place, noise in keys:
         own = [c for c in cells if (c.truth in WELL, c.place, c.noise) == (well, place, noise)]
-        all_of = [summarise(c, rows[c.name]) for c in own]
+        all_of = [summarise_cells(c, rows[c.name]) for c in own]
         n, covered, found, leaned = (sum(s[k] for s in all_of) for k in ("draws", "covered", "found", "leaned"))
         kind = "well" if well else "misspecified"
-        shares = [share(count, n) for count in (covered, found, found + leaned)]
+        shares = [share_of(count, n) for count in (covered, found, found + leaned)]
         lines.append(f"| {kind} | {place} | {noise:g} | {n} | {' | '.join(shares)} |")
     return lines
 
 
-def _false(cells: list[Cell], rows: Mapping[str, list[dict[str, Any]]]) -> list[str]:
+def _false(cells: list[SimulatedCell], rows: Mapping[str, list[dict[str, Any]]]) -> list[str]:
     lines = [
         "| truth | noise | sweeps | crossing claimed (95%) | called ahead | called level | median P(crossing) | |",
         "|---|---|---|---|---|---|---|---|",
@@ -121,14 +121,14 @@ def _false(cells: list[Cell], rows: Mapping[str, list[dict[str, Any]]]) -> list[
         level = sum(r["verdict"] == "equivalent" for r in mine) / len(mine)
         p = float(np.median([r["p_crossing"] for r in mine]))
         note = "short" if binomial_interval(claimed, len(mine))[0] > FALSE else ""
-        claims = share(claimed, len(mine))
+        claims = share_of(claimed, len(mine))
         shares = [f"{x:.2f}" for x in (ahead, level, p)]
         columns = [cell.truth, f"{cell.noise:g}", str(len(mine)), claims, *shares, note]
         lines.append(f"| {' | '.join(columns)} |")
     return lines
 
 
-def render(cells: Mapping[str, Cell], results: list[dict[str, Any]]) -> str:
+def render_table(cells: Mapping[str, SimulatedCell], results: list[dict[str, Any]]) -> str:
     """The tables of the cells that have results."""
     rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in results:

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Curve = Callable[[Array], Array]
+TrueCurve = Callable[[Array], Array]
 
 FLOOR = 0.02
 CHANCE = 0.9
@@ -29,7 +29,7 @@ TRUTHS = (*WELL, *MISSPECIFIED, *NEVER)
 
 
 @dataclass(frozen=True)
-class Design:
+class SizesAndSeeds:
     """Which runs a simulated sweep has."""
 
     name: str
@@ -41,16 +41,16 @@ class Design:
 DESIGNS = {
     d.name: d
     for d in (
-        Design("8x3", tuple(500.0 * 2**k for k in range(8)), 3, 10_000),
-        Design("8x1", tuple(500.0 * 2**k for k in range(8)), 1, 10_000),
-        Design("5x3", tuple(500.0 * 2 ** (1.75 * k) for k in range(5)), 3, 10_000),
-        Design("8x3_small_test", tuple(500.0 * 2**k for k in range(8)), 3, 1_000),
+        SizesAndSeeds("8x3", tuple(500.0 * 2**k for k in range(8)), 3, 10_000),
+        SizesAndSeeds("8x1", tuple(500.0 * 2**k for k in range(8)), 1, 10_000),
+        SizesAndSeeds("5x3", tuple(500.0 * 2 ** (1.75 * k) for k in range(5)), 3, 10_000),
+        SizesAndSeeds("8x3_small_test", tuple(500.0 * 2**k for k in range(8)), 3, 1_000),
     )
 }
 
 
 @dataclass(frozen=True)
-class Cell:
+class SimulatedCell:
     truth: str
     place: str  # a key of PLACES, or "never"
     noise: float  # seed-to-seed spread of the log error
@@ -90,13 +90,13 @@ def _plateau(n: Array) -> Array:
     return FLOOR + 20 * n**-0.55 * np.exp(0.55 * lost)
 
 
-def _meets(vit: Curve, place: float, exponent: float, floor: float = FLOOR) -> Curve:
+def _meets(vit: TrueCurve, place: float, exponent: float, floor: float = FLOOR) -> TrueCurve:
     """A CNN's power law with floor that falls more slowly and meets the ViT at `place`."""
     gap = float(vit(np.array([place]))[0]) - floor
     return lambda n: floor + gap * (n / place) ** -exponent
 
 
-def curves(truth: str, place: str) -> tuple[Curve, Curve]:
+def true_curves(truth: str, place: str) -> tuple[TrueCurve, TrueCurve]:
     """(ViT, CNN). `place` counts only for the truths that cross."""
     if truth == "parallel":
         return _floor, lambda n: 0.65 * _floor(n)
@@ -119,18 +119,18 @@ def curves(truth: str, place: str) -> tuple[Curve, Curve]:
     return _floor, _meets(_floor, at, 0.4)  # power_floor, heavy_tails
 
 
-def crossing_of(cell: Cell) -> float | None:
+def crossing_of(cell: SimulatedCell) -> float | None:
     return None if cell.truth in NEVER else PLACES[cell.place]
 
 
-def simulate(cell: Cell, *, seed: int, draw: int) -> pd.DataFrame:
+def simulate(cell: SimulatedCell, *, seed: int, draw: int) -> pd.DataFrame:
     """One sweep's rows: errors counted on the test images, the spread over seeds lognormal (Student's t, 3 degrees of
     freedom, for heavy tails)."""
     design = DESIGNS[cell.design]
     rng = np.random.default_rng([seed, zlib.crc32(cell.name.encode()), draw])
     n = np.repeat(design.sizes, design.seeds)
     parts = []
-    for family, curve in zip(("vit", "cnn"), curves(cell.truth, cell.place), strict=True):
+    for family, curve in zip(("vit", "cnn"), true_curves(cell.truth, cell.place), strict=True):
         spread = rng.standard_t(3, len(n)) if cell.truth == "heavy_tails" else rng.standard_normal(len(n))
         expected = np.minimum(curve(n) * np.exp(cell.noise * spread), 1.0)
         error = rng.binomial(design.test_examples, expected) / design.test_examples

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from analysis.estimator.crossover.crossings import HORIZON, Interval
+from analysis.estimator.crossover.crossings import HORIZON, LIKELY, Interval
 from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.wording import FAMILY, percent
 from analysis.figures.style import CROSSING, GAP, INK, axis_label, colours, log_x, log_y, looks, metric_y
@@ -22,7 +22,7 @@ def claimed(crossover: Crossover) -> list[tuple[float, Interval]]:
     if verdict.crossover_size is not None and verdict.interval is not None:
         return [(verdict.crossover_size, verdict.interval)]
     if verdict.verdict == "multiple":
-        return [(c.size, c.interval) for c in verdict.crossings if c.probability >= 0.5]
+        return [(c.size, c.interval) for c in verdict.crossings if c.probability >= LIKELY]
     return []
 
 

@@ -12,7 +12,7 @@ from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.tables import residuals
 from analysis.estimator.crossover.wording import FAMILY, measured
 from analysis.estimator.rows.selection import Choice
-from analysis.figures.style import INK, METRICS, axis_label, colours, log_x, log_y, looks, metric_y
+from analysis.figures.style import INK, METRIC_LABELS, axis_label, colours, log_x, log_y, looks, metric_y
 
 
 def plot_residuals(ax: Axes, crossover: Crossover) -> Axes:
@@ -70,7 +70,7 @@ def plot_learning_rates(ax: Axes, crossover: Crossover, model: str) -> Axes:
         ax.plot(choice.tried, choice.val_errors, "-o", ms=3, mew=0, lw=1.1, color=shade, label=label)
         best = choice.val_errors[choice.tried.index(choice.lr)]
         ax.plot([choice.lr], [best], "o", ms=8, mfc="none", mec=shade, mew=1.3)
-    log_y(ax, METRICS["val_error"])
+    log_y(ax, METRIC_LABELS["val_error"])
     ax.set_xscale("log")
     tried = sorted({lr for c in found for lr in c.tried})
     ax.xaxis.set_major_locator(FixedLocator(tried[:: 1 + len(tried) // 7]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import multiprocessing
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -29,6 +28,7 @@ from analysis.figures.diagnostics import (
     plot_residuals,
 )
 from analysis.figures.style import COLUMN, STYLE
+from scaling.records.files import cores
 
 
 def _single(plot: Callable[[Axes, Crossover], Axes], crossover: Crossover) -> Figure:
@@ -116,7 +116,7 @@ FIGURES: Mapping[str, Callable[[Crossover], Figure | None]] = {
     "parameters": draw_parameters,
 }
 DOTS = 220  # per inch, of a PNG
-KINDS = ("png", "svg", "pdf")
+FORMATS = ("png", "svg", "pdf")
 WHOLE: Mapping[str, Callable[[Sequence[Crossover]], Figure | None]] = {"overview": draw_overview, "knob": draw_knob}
 
 
@@ -156,7 +156,7 @@ def _draw_one(name: str, index: int | None, kinds: Sequence[str]) -> dict[str, b
     return {} if figure is None else {f"{stem}.{kind}": render(figure, kind, salt=stem) for kind in kinds}
 
 
-def draw_all(crossovers: Sequence[Crossover], kinds: Sequence[str] = KINDS) -> Callable[[], Drawn]:
+def draw_all(crossovers: Sequence[Crossover], kinds: Sequence[str] = FORMATS) -> Callable[[], Drawn]:
     """Starts to draw everything in these formats and returns what waits for it: other work can be done meanwhile.
 
     Drawing takes most of a report's time and holds one core; where a process can be forked, all cores share it.
@@ -165,10 +165,10 @@ def draw_all(crossovers: Sequence[Crossover], kinds: Sequence[str] = KINDS) -> C
     _asked = crossovers
     jobs: list[tuple[str, int | None]] = [(name, i) for i in range(len(crossovers)) for name in FIGURES if kinds]
     jobs += [(name, None) for name in WHOLE if kinds]
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+    processes = min(cores(), 8) if sys.platform == "linux" else 1
     pool, running = None, []
-    if cores > 1 and jobs:
-        pool = ProcessPoolExecutor(min(cores, 8), mp_context=multiprocessing.get_context("fork"))
+    if processes > 1 and jobs:
+        pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("fork"))
         running = [pool.submit(_draw_one, *job, kinds) for job in jobs]
 
     def collect() -> Drawn:

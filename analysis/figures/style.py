@@ -28,7 +28,7 @@ AXES = {
     "train_flops": "training FLOPs",
     "train_seconds": "training seconds",
 }
-METRICS = {
+METRIC_LABELS = {
     "test_error": "test error",
     "test_loss": "test loss (nats)",
     "test_balanced_error": "balanced test error",
@@ -115,7 +115,7 @@ def axis_label(crossover: Crossover) -> str:
 
 def metric_label(crossover: Crossover) -> str:
     percent = " (%)" if crossover.measure.unit == 100 and "percent" not in crossover.metric else ""
-    return METRICS.get(crossover.metric, crossover.metric) + percent
+    return METRIC_LABELS.get(crossover.metric, crossover.metric) + percent
 
 
 def metric_y(ax: Axes, crossover: Crossover) -> None:

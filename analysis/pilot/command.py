@@ -14,29 +14,29 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.advise.command import to_dict
-from analysis.advise.train_commands import quoted
+from analysis.advise.command import advice_to_dict
 from analysis.arguments import InputError, TableArguments, run_command
 from analysis.pilot.folder import Look, look, write_table
 from analysis.pilot.place import PLAN, about, find_place
 from analysis.pilot.plan import (
     PAIRS,
     Design,
-    Pair,
-    Rates,
-    choose,
+    MachineRates,
+    ModelPair,
+    choose_design,
+    design_to_dict,
     designs,
     fewest_images,
     from_dict,
     image_sizes,
     images_used,
 )
-from analysis.pilot.plan import to_dict as design_to_dict
-from analysis.pilot.run import Progress, run_pilot
+from analysis.pilot.run import PilotProgress, run_pilot
 from analysis.pilot.sweep import Clock, Sweeps, TimeUp, measure_rates
 from scaling.config.cell_config import ConfigError
 from scaling.config.data_words import DATA_KEYS, data_config
 from scaling.records.files import write_whole
+from scaling.records.words import hydra_value
 
 USAGE = """usage: python -m analysis.pilot data.root=DIR time_limit=30m [key=value ...] [--json]
 
@@ -55,6 +55,7 @@ OWN_CHOICE = ("image_size", "train_size", "subset_seed", "locality", "permute_pa
 READING = ("data", *(f"data.{key}" for key in ("root", "name", "layout", "leaks", "group", "val_share", "test_share")))
 _DATA_KEYS = tuple(key for key in DATA_KEYS if key.removeprefix("data.") not in OWN_CHOICE)
 KEYS = ("data.root", "time_limit", "out", "workers", "device", "--json", *_DATA_KEYS)
+_LITERALS = ("true", "false", "null")  # what settings mean by them, never texts
 ADVICE_SECONDS = 20.0  # kept for ending the sweep and for the fits
 LARGE = 2_000  # test images that are used at most
 
@@ -98,7 +99,7 @@ def _check(found: Look) -> int:
     return available
 
 
-def _options(sweeps: Sweeps, found: Look, available: int, limit: float) -> tuple[list[Design], Rates]:
+def _options(sweeps: Sweeps, found: Look, available: int, limit: float) -> tuple[list[Design], MachineRates]:
     """The honest designs with their costs. Larger models are measured only where there is time.
 
     Raises:
@@ -112,7 +113,7 @@ def _options(sweeps: Sweeps, found: Look, available: int, limit: float) -> tuple
     probe = write_table(found, file, train=count, val=count // 4, test=count)
     known = {"classes": classes, "available": available, "median_side": found.sides[1], "test_images": test}
 
-    def measure(pairs: Sequence[Pair], at: Sequence[int]) -> tuple[list[Design], Rates]:
+    def measure(pairs: Sequence[ModelPair], at: Sequence[int]) -> tuple[list[Design], MachineRates]:
         names = ", ".join(f"{p.vit} and {p.cnn}" for p in pairs)
         _say(f"measuring {names} at {' and '.join(map(str, at))} pixels")
         seconds = found.decode_seconds
@@ -127,7 +128,7 @@ def _options(sweeps: Sweeps, found: Look, available: int, limit: float) -> tuple
 
 def _design(
     sweeps: Sweeps, found: Look, available: int, limit: float, known_data: dict[str, Any]
-) -> tuple[Design, Rates]:
+) -> tuple[Design, MachineRates]:
     """The design of an earlier call of the same command, or one that fits the time as measured now.
 
     Raises:
@@ -140,9 +141,9 @@ def _design(
         speeds = known["rates"].pop("images_per_second")
         by_side = {m: {int(side): speed for side, speed in sides.items()} for m, sides in speeds.items()}
         _say("going on with the plan of the first call")
-        return from_dict(known["design"]), Rates(by_side, **known["rates"])
+        return from_dict(known["design"]), MachineRates(by_side, **known["rates"])
     options, rates = _options(sweeps, found, available, limit)
-    design = choose(options, sweeps.clock.left())
+    design = choose_design(options, sweeps.clock.left())
     if design is None:
         least = min(options, key=lambda d: d.seconds)
         needed = (least.seconds + (limit - sweeps.clock.left())) * 1.1
@@ -157,7 +158,7 @@ def _design(
 
 
 def _advise(
-    sweeps: Sweeps, found: Look, design: Design, progress: Progress, *, available: int, limit: float, json_: bool
+    sweeps: Sweeps, found: Look, design: Design, progress: PilotProgress, *, available: int, limit: float, json_: bool
 ) -> None:
     from analysis.advise.advice import advise
     from analysis.advise.next_runs import next_runs
@@ -174,7 +175,7 @@ def _advise(
     plans = [next_runs(advice, (sweeps.folder,), available=available) for advice in advices]
     # What was stopped early goes on by the same command: no other runs are proposed then.
     first = next((p for p in plans if p is not None and p.commands and progress.complete), None)
-    content = [to_dict(a, p) for a, p in zip(advices, plans, strict=True)]
+    content = [advice_to_dict(a, p) for a, p in zip(advices, plans, strict=True)]
     text = json.dumps({"schema": 1, "advice": content, "design": design_to_dict(design)}, indent=1, allow_nan=False)
     (sweeps.folder / "advice.json").write_text(text + "\n", encoding="utf-8")
     told = report(advices, first, found=found, design=design, progress=progress, limit=limit)
@@ -185,7 +186,11 @@ def _advise(
 def _options_of(values: dict[str, str], found: Look) -> tuple[str, ...]:
     """What every sweep is told: the user's words that do not say which images there are, and what was found white."""
     words = {k: v for k, v in values.items() if k in ("workers", "device")}
-    words |= {k: quoted(v) for k, v in values.items() if k in _DATA_KEYS and k not in READING}
+    words |= {
+        k: v if v.lower() in _LITERALS else hydra_value(v)
+        for k, v in values.items()
+        if k in _DATA_KEYS and k not in READING
+    }
     whites = found.found.decoded.facts.whites()
     if len(whites) == 1:  # that of all images, not of those that the sweeps use
         words.setdefault("data.white", f"{whites[0][1]:g}")

@@ -16,10 +16,10 @@ from typing import Any
 BATCH = 64
 EXPONENT = 0.75  # of the budget rule: between equal steps (0) and equal passes (1)
 FEWEST = 20  # images at the smallest size
-FACTOR = 5.0  # between the largest and the smallest size, at least
+SIZE_STEP = 5.0  # between the largest and the smallest size, at least
 COUNT = 5  # sizes; the audit's least
 MIN_STEPS = 600  # at the largest size
-GRID = 4.0  # between neighbouring rates: more than one seed's noise
+RATE_GRID = 4.0  # between neighbouring rates: more than one seed's noise
 MAX_SEEDS = 5
 SLACK = 1.15  # times the time that the rates promise
 COARSEST = 16  # pixels: below it little is left of most pictures
@@ -28,7 +28,7 @@ RECIPES = (("flip_crop", 200.0), ("none", 40.0))  # augmentation, passes at the 
 
 
 @dataclass(frozen=True)
-class Pair:
+class ModelPair:
     """A ViT and a CNN of comparable arithmetic; `limit`: training images that they are large enough for."""
 
     vit: str
@@ -37,14 +37,14 @@ class Pair:
 
 
 PAIRS = (
-    Pair("vit_w64d2", "resnet8_w8", 3_000),
-    Pair("vit_w64d4", "resnet8", 12_000),
-    Pair("vit_w96d6", "resnet20", math.inf),
+    ModelPair("vit_w64d2", "resnet8_w8", 3_000),
+    ModelPair("vit_w64d4", "resnet8", 12_000),
+    ModelPair("vit_w96d6", "resnet20", math.inf),
 )
 
 
 @dataclass(frozen=True)
-class Rates:
+class MachineRates:
     """Measured speed: images/s of a run while all workers are busy, by model and image size; and the recipes' rates."""
 
     images_per_second: Mapping[str, Mapping[int, float]]
@@ -63,7 +63,7 @@ class Rates:
 @dataclass(frozen=True)
 class Design:
     image_size: int
-    pair: Pair
+    pair: ModelPair
     augment: str
     steps: int  # at the largest size
     sizes: tuple[int, ...]
@@ -102,13 +102,13 @@ def smallest_size(classes: int) -> int:
 
 def fewest_images(classes: int, *, held_out: bool) -> int:
     """Images that a folder needs for a curve: a fifth goes to validation, and a fifth to testing without a test/."""
-    return math.ceil(FACTOR * smallest_size(classes) / 0.8 / (0.8 if held_out else 1.0))
+    return math.ceil(SIZE_STEP * smallest_size(classes) / 0.8 / (0.8 if held_out else 1.0))
 
 
 def sizes_up_to(largest: int, classes: int) -> tuple[int, ...] | None:
     """Five sizes a factor of two apart, or less where there are few images; None below a factor of five in all."""
     smallest = max(smallest_size(classes), largest / 2 ** (COUNT - 1))
-    if largest < FACTOR * smallest:
+    if largest < SIZE_STEP * smallest:
         return None
     ratio = (largest / smallest) ** (1 / (COUNT - 1))
     return tuple(round(largest / ratio**k) for k in reversed(range(COUNT)))
@@ -120,18 +120,18 @@ def image_sizes(median_side: int) -> tuple[int, ...]:
     return tuple(sorted((s for s in SIDES if min(COARSEST, top // 2) <= s <= top), reverse=True))
 
 
-def cell_seconds(design: Design, rates: Rates, model: str, size: int) -> float:
+def cell_seconds(design: Design, rates: MachineRates, model: str, size: int) -> float:
     return design.steps_at(size) * BATCH / rates.of(model, design.image_size)
 
 
-def sweep_seconds(design: Design, rates: Rates, cells: Sequence[tuple[str, int]], images: int) -> float:
+def sweep_seconds(design: Design, rates: MachineRates, cells: Sequence[tuple[str, int]], images: int) -> float:
     """Wall time of a sweep of (model, size) cells, with its start and the decoding of `images`."""
     work = sum(cell_seconds(design, rates, model, size) for model, size in cells)
     longest = max((cell_seconds(design, rates, model, size) for model, size in cells), default=0.0)
     return SLACK * max(longest, work / rates.workers) + rates.start_seconds + images * rates.decode_seconds
 
 
-def _estimate(design: Design, rates: Rates, images: int) -> float:
+def _estimate(design: Design, rates: MachineRates, images: int) -> float:
     grid = [(m, design.grid_size) for m in design.models for _ in range(3 * design.seeds)]
     rest = [(m, n) for m in design.models for n in design.sizes if n != design.grid_size]
     return sweep_seconds(design, rates, grid, images) + design.seeds * sweep_seconds(design, rates, rest, images)
@@ -144,7 +144,7 @@ def _worth(design: Design, *, available: int, top: int) -> float:
     return points + 0.7 * (design.seeds - 2) + 0.3 * PAIRS.index(design.pair)
 
 
-def designs(*, classes: int, available: int, median_side: int, test_images: int, rates: Rates) -> list[Design]:
+def designs(*, classes: int, available: int, median_side: int, test_images: int, rates: MachineRates) -> list[Design]:
     """Every honest design for this folder, the best first, with its estimated time.
 
     Args:
@@ -173,12 +173,12 @@ def images_used(design: Design) -> int:
     return math.ceil(design.sizes[-1] / 0.8)
 
 
-def choose(found: Sequence[Design], seconds: float) -> Design | None:
+def choose_design(found: Sequence[Design], seconds: float) -> Design | None:
     """The best design that takes at most `seconds`; None if there is none."""
     return next((d for d in found if d.seconds <= seconds), None)
 
 
-def to_dict(design: Design) -> dict[str, Any]:
+def design_to_dict(design: Design) -> dict[str, Any]:
     return {
         "image_size": design.image_size,
         "pair": PAIRS.index(design.pair),

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from analysis.arguments import InputError
-from analysis.pilot.plan import GRID, MAX_SEEDS, Design, Rates, cell_seconds, sweep_seconds
-from analysis.pilot.sweep import Sweeps, TimeUp, grid_text, last_line, records
+from analysis.pilot.plan import MAX_SEEDS, RATE_GRID, Design, MachineRates, cell_seconds, sweep_seconds
+from analysis.pilot.sweep import Sweeps, TimeUp, grid_text, log_line, records
 from scaling.records.record import Record
 
-Cell = tuple[str, int, int, float]  # model, size, seed, learning rate
+PilotCell = tuple[str, int, int, float]  # model, size, seed, learning rate
 EXTENSIONS = 2  # times that a grid grows towards a best rate at its edge
 
 
-def _cells_text(cells: Iterable[Cell]) -> str:
+def _cells_text(cells: Iterable[PilotCell]) -> str:
     """Cells as a list of grids: those of a model and rate together."""
     blocks: dict[tuple[str, float, int], list[int]] = {}
     for model, size, seed, lr in cells:
@@ -33,7 +33,7 @@ def _cells_text(cells: Iterable[Cell]) -> str:
 
 
 @dataclass(frozen=True)
-class Progress:
+class PilotProgress:
     """What a pilot has reached. `seeds` are complete ones: every model at every size at its chosen rate."""
 
     rates: Mapping[str, float]  # chosen learning rate per model; empty before the grid is done
@@ -41,7 +41,7 @@ class Progress:
     complete: bool  # nothing more would fit, or MAX_SEEDS are there
 
 
-def _done(sweeps: Sweeps) -> dict[Cell, Record]:
+def _done(sweeps: Sweeps) -> dict[PilotCell, Record]:
     return {(r.model, r.train_size, r.seed, float(f"{r.lr:.6g}")): r for r in records(sweeps.folder)}
 
 
@@ -65,7 +65,7 @@ class Tried:
         return recipe if error - self.means[self.best] <= noise and recipe in self.means else self.best
 
 
-def _tried(design: Design, done: Mapping[Cell, Record], model: str) -> Tried:
+def _tried(design: Design, done: Mapping[PilotCell, Record], model: str) -> Tried:
     """A rate that was lucky once would beat one that was tried twice: each needs all seeds of the plan."""
     rates = sorted({lr for (m, n, _, lr) in done if (m, n) == (model, design.grid_size)})
     means: dict[float, float] = {}
@@ -81,13 +81,13 @@ def _tried(design: Design, done: Mapping[Cell, Record], model: str) -> Tried:
 
 def next_rates(best: float, tried: Sequence[float]) -> list[float]:
     """The neighbours of the best rate that were not tried: a grid grows until its best lies inside."""
-    wanted = (best / GRID, best * GRID)
+    wanted = (best / RATE_GRID, best * RATE_GRID)
     return [float(f"{lr:.6g}") for lr in wanted if not any(abs(lr / t - 1) < 0.05 for t in tried)]
 
 
-def _tune(sweeps: Sweeps, root: Path, design: Design, rates: Rates) -> dict[str, float]:
+def _tune(sweeps: Sweeps, root: Path, design: Design, rates: MachineRates) -> dict[str, float]:
     """Runs the grids, which grow towards a best rate at their edge, and returns each model's best rate."""
-    wanted = {m: [float(f"{rates.lr[m] * f:.6g}") for f in (1 / GRID, 1, GRID)] for m in design.models}
+    wanted = {m: [float(f"{rates.lr[m] * f:.6g}") for f in (1 / RATE_GRID, 1, RATE_GRID)] for m in design.models}
     chosen: dict[str, float] = {}
     for _ in range(EXTENSIONS + 1):
         grid = [(m, design.grid_size, s, lr) for m in design.models for lr in wanted[m] for s in range(design.seeds)]
@@ -100,13 +100,13 @@ def _tune(sweeps: Sweeps, root: Path, design: Design, rates: Rates) -> dict[str,
         for model in design.models:
             tried = _tried(design, _done(sweeps), model)
             if not tried.means:
-                raise InputError(f"{model} failed at every learning rate: {last_line(sweeps.log, 0)}")
+                raise InputError(f"{model} failed at every learning rate: {log_line(sweeps.log, 0)}")
             chosen[model] = tried.choose(float(f"{rates.lr[model]:.6g}"))
             wanted[model] = next_rates(tried.best, tried.rates)
     return chosen
 
 
-def run_pilot(sweeps: Sweeps, root: Path, design: Design, rates: Rates, images: int) -> Progress:
+def run_pilot(sweeps: Sweeps, root: Path, design: Design, rates: MachineRates, images: int) -> PilotProgress:
     """Grid, then seed after seed as long as the next one fits; never past the clock's deadline.
 
     Raises:
@@ -133,7 +133,7 @@ def run_pilot(sweeps: Sweeps, root: Path, design: Design, rates: Rates, images: 
         return _progress(sweeps, design, chosen, complete=False)
 
 
-def _measured(design: Design, rates: Rates, done: Mapping[Cell, Record]) -> Rates:
+def _measured(design: Design, rates: MachineRates, done: Mapping[PilotCell, Record]) -> MachineRates:
     """The rates as the runs so far had them, which is better knowledge than the few steps of the probe."""
     found = {m: dict(by_size) for m, by_size in rates.images_per_second.items()}
     for model in design.models:
@@ -142,14 +142,14 @@ def _measured(design: Design, rates: Rates, done: Mapping[Cell, Record]) -> Rate
         promised = sum(cell_seconds(design, rates, model, n) for n, _ in own)
         if seconds > 0 and promised > 0:
             found[model] = {design.image_size: rates.of(model, design.image_size) * promised / seconds}
-    return Rates(found, rates.lr, rates.workers, rates.start_seconds, rates.decode_seconds)
+    return MachineRates(found, rates.lr, rates.workers, rates.start_seconds, rates.decode_seconds)
 
 
-def _progress(sweeps: Sweeps, design: Design, chosen: Mapping[str, float], *, complete: bool) -> Progress:
+def _progress(sweeps: Sweeps, design: Design, chosen: Mapping[str, float], *, complete: bool) -> PilotProgress:
     done = _done(sweeps)
     whole = [
         seed
         for seed in range(MAX_SEEDS)
         if chosen and all((m, n, seed, chosen[m]) in done for m in design.models for n in design.sizes)
     ]
-    return Progress(dict(chosen), tuple(whole), complete)
+    return PilotProgress(dict(chosen), tuple(whole), complete)

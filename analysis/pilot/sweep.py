@@ -17,10 +17,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from analysis.advise.train_commands import quoted
 from analysis.arguments import InputError
-from analysis.pilot.plan import SIDES, Pair, Rates
+from analysis.pilot.plan import SIDES, MachineRates, ModelPair
+from scaling.records.files import cores
 from scaling.records.record import Record, RecordError, find_records, read_record
+from scaling.records.words import hydra_value
 
 PROBE_STEPS = 40
 KILL_AFTER = 10.0  # seconds that a sweep has to end by itself
@@ -69,7 +70,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def last_line(log: Path, start: int) -> str:
+def log_line(log: Path, start: int) -> str:
     text = log.read_bytes()[start:].decode(errors="replace").replace("\r", "\n")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("error:")]
@@ -103,8 +104,14 @@ class Sweeps:
             TimeUp: it had to be ended.
         """
         words = [*self.command, "-m", f"hydra.sweeper.cells={cells}", "data=table"]
-        words += [f"data.root={quoted(str(root.resolve()))}", f"data.name='{self.sweep}'"]
-        words += [f"out={quoted(str(self.out))}", f"sweep='{sweep}'", "wandb=disabled", *self.options, *overrides]
+        words += [f"data.root={hydra_value(str(root.resolve()))}", f"data.name={hydra_value(self.sweep)}"]
+        words += [
+            f"out={hydra_value(str(self.out))}",
+            f"sweep={hydra_value(sweep)}",
+            "wandb=disabled",
+            *self.options,
+            *overrides,
+        ]
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             start = log.tell()
@@ -121,9 +128,9 @@ class Sweeps:
             if process.poll() is None:
                 _end(process)
         if process.returncode == 2:
-            raise InputError(last_line(self.log, start))
+            raise InputError(log_line(self.log, start))
         if process.returncode not in (0, 1):  # 1: some cells failed, which the advice will say
-            raise InputError(f"the sweep ended with status {process.returncode}: {last_line(self.log, start)}")
+            raise InputError(f"the sweep ended with status {process.returncode}: {log_line(self.log, start)}")
 
 
 def grid_text(block: dict[str, list[Any]]) -> str:
@@ -131,8 +138,8 @@ def grid_text(block: dict[str, list[Any]]) -> str:
 
 
 def measure_rates(
-    sweeps: Sweeps, root: Path, *, pairs: Sequence[Pair], sides: Sequence[int], classes: int, decode_seconds: float
-) -> Rates:
+    sweeps: Sweeps, root: Path, *, pairs: Sequence[ModelPair], sides: Sequence[int], classes: int, decode_seconds: float
+) -> MachineRates:
     """The speed of the pairs at the given image sizes, from cells of a few steps on a few images.
 
     What an earlier call measured counts, too.
@@ -164,13 +171,12 @@ def measure_rates(
             lr[record.model] = record.lr
     missing = set(models) - set(rates)
     if missing:
-        raise InputError(f"{min(missing)} could not be tried: {last_line(sweeps.log, 0)}")
+        raise InputError(f"{min(missing)} could not be tried: {log_line(sweeps.log, 0)}")
     workers = _workers(sweeps.options)
     cells = [PROBE_STEPS * 64 / rates[m][side] for m in models for side in sides]
-    return Rates(rates, lr, workers, max(3.0, wall - max(max(cells), sum(cells) / workers)), decode_seconds)
+    return MachineRates(rates, lr, workers, max(3.0, wall - max(max(cells), sum(cells) / workers)), decode_seconds)
 
 
 def _workers(options: Iterable[str]) -> int:
     asked = [int(o.split("=")[1]) for o in options if o.startswith("workers=")]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return asked[0] if asked else cores
+    return asked[0] if asked else cores()

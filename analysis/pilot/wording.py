@@ -19,7 +19,7 @@ from analysis.estimator.crossover.wording import (
 )
 from analysis.pilot.folder import Look
 from analysis.pilot.plan import Design
-from analysis.pilot.run import Progress
+from analysis.pilot.run import PilotProgress
 
 DO = {"cnn": "keep the CNN", "vit": "switch to the ViT"}
 
@@ -49,7 +49,7 @@ def _errors(advice: Advice) -> str:
     return f"errors {' and '.join(parts)}, P(ViT better) = {advice.p_vit_better:.2f}"
 
 
-def answer(advice: Advice, *, first: bool = True) -> str:
+def answer_for(advice: Advice, *, first: bool = True) -> str:
     """One line for one number of images; what holds all of them back is said with the first."""
     if advice.family is not None:
         more = _label_more(advice)
@@ -70,13 +70,19 @@ def answer(advice: Advice, *, first: bool = True) -> str:
 
 
 def report(
-    advices: Sequence[Advice], plan: NextRuns | None, *, found: Look, design: Design, progress: Progress, limit: float
+    advices: Sequence[Advice],
+    plan: NextRuns | None,
+    *,
+    found: Look,
+    design: Design,
+    progress: PilotProgress,
+    limit: float,
 ) -> str:
     """The whole answer. `advices`: today's size, three times and ten times of it; `plan`: runs that would tell more."""
     today = advices[0]
-    lines = [f"With today's {today.train_size:,} images {answer(today)}."]
+    lines = [f"With today's {today.train_size:,} images {answer_for(today)}."]
     for factor, advice in zip((3, 10), advices[1:], strict=True):
-        lines.append(f"With {factor}{TIMES} as many ({advice.train_size:,}) {answer(advice, first=False)}.")
+        lines.append(f"With {factor}{TIMES} as many ({advice.train_size:,}) {answer_for(advice, first=False)}.")
     lines += ["What this rests on:", *(f"  - {line}" for line in _basis(advices, found, design, progress, limit))]
     if plan is not None and plan.commands:
         cost = f" (about {duration(plan.seconds)} of one core)" if plan.seconds else ""
@@ -84,7 +90,7 @@ def report(
     return "\n".join(lines)
 
 
-def _basis(advices: Sequence[Advice], found: Look, design: Design, progress: Progress, limit: float) -> list[str]:
+def _basis(advices: Sequence[Advice], found: Look, design: Design, progress: PilotProgress, limit: float) -> list[str]:
     today = advices[0]
     kept = found.train_images - today.train_size
     lines = [*found.lines(), f"{today.train_size:,} of them train, {kept:,} are kept to choose learning rates by"]

@@ -9,7 +9,7 @@ import numpy as np
 from analysis.advise.advice import Advice
 from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.verdict import Verdict
-from analysis.public_curves.outcome import Outcome
+from analysis.public_curves.outcome import CurveOutcome
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Case:
     cnn: str
     crossover: Crossover
     advice: Advice
-    truth: Outcome
+    truth: CurveOutcome
 
     @property
     def verdict(self) -> Verdict:

@@ -9,7 +9,6 @@ to be fitted; nothing after it is shown to the estimator, and no setting was cho
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,8 @@ from analysis.arguments import TABLE_WORDS, InputError, TableArguments, run_comm
 from analysis.estimator.crossover.find_crossover import find_crossover
 from analysis.estimator.crossover.wording import LABELS
 from analysis.public_curves.case import Case, advice_right, verdict_holds
-from analysis.public_curves.outcome import Outcome, outcome
+from analysis.public_curves.outcome import CurveOutcome, outcome
+from scaling.records.files import write_whole
 
 USAGE = """usage: python -m analysis.public_curves results=vision-benchmark.csv [out=results/vision-benchmark]
 
@@ -37,7 +37,7 @@ TASKS = {
     "c_10": "10-shot CIFAR-100",
     "c_25": "25-shot CIFAR-100",
 }
-COLUMNS = ("Task", "Model", "Seen Examples", "Loss", "Training")
+_COLUMNS = ("Task", "Model", "Seen Examples", "Loss", "Training")
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -51,7 +51,7 @@ def read(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     table = pd.read_csv(path)
-    missing = [c for c in COLUMNS if c not in table.columns]
+    missing = [c for c in _COLUMNS if c not in table.columns]
     if missing:
         raise InputError(f"{path}: columns missing: {', '.join(missing)}")
     table = table.rename(columns={"Seen Examples": "seen_examples", "Loss": "test_error", "Model": "model"})
@@ -69,7 +69,7 @@ def _curve(table: pd.DataFrame, task: str, model: str) -> tuple[Any, Any]:
     return rows["seen_examples"].to_numpy(), rows["test_error"].to_numpy()
 
 
-def truth_of(table: pd.DataFrame, task: str, vit: str, cnn: str) -> Outcome:
+def truth_of(table: pd.DataFrame, task: str, vit: str, cnn: str) -> CurveOutcome:
     return outcome(_curve(table, task, vit), _curve(table, task, cnn))
 
 
@@ -134,12 +134,12 @@ def _claim(case: Case) -> str:
     return text
 
 
-HEAD = """# ViT or BiT? The public curves, answered from their first part
+_HEAD = """# ViT or BiT? The public curves, answered from their first part
 
 Few-shot error of models pre-trained on JFT-300M, against the examples seen: 24 pairs of a ViT and a BiT (a ResNet). The
 estimator sees the first part only (the authors' `Training` = 1, about half of each curve); the rest is the judge.
 """
-TAIL = """
+_TAIL = """
 *Holds*: an "ahead" verdict holds if the curves do not cross up to their common end; a crossing holds if a real one lies
 in its 90% interval; `open`: none so far, and the interval reaches beyond the end; `-`: nothing was claimed. Real
 crossings are those of the curves smoothed by a local-linear kernel (width 0.10 in ln x, hysteresis 0.5%).
@@ -165,7 +165,7 @@ def _counts(cases: Sequence[Case]) -> list[str]:
         f" {claimed.count('no')} not, {claimed.count('open')} cannot be judged by the end of the curves.",
         f"- For the end of the curves a family was advised in {len(named)} of {len(cases)} pairs: it led there"
         f" {named.count('yes')} times, trailed {named.count('no')} times, tied {named.count('tie')} times.",
-        f"- {len(real)} pairs really cross, {late} of them after the fitted part: what is foretold here is mostly who"
+        f"- {len(real)} pairs really cross, {late} of them after the fitted part: what is predicted here is mostly who"
         " leads later, not where the curves cross.",
     ]
 
@@ -173,7 +173,7 @@ def _counts(cases: Sequence[Case]) -> list[str]:
 def readme(cases: Sequence[Case]) -> str:
     heads: tuple[str, ...] = ("task", "ViT", "CNN", "fitted to", "verdict from the fitted part", "holds")
     heads += ("advised for the end (P(ViT better))", "right", "what the curves showed")
-    lines = [HEAD, *_counts(cases), "", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    lines = [_HEAD, *_counts(cases), "", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for case in cases:
         fitted = case.verdict.fit_range[1] if case.verdict.fit_range else float("nan")
         advised = {"vit": case.vit, "cnn": case.cnn, None: "none"}[case.advice.family]
@@ -182,11 +182,11 @@ def readme(cases: Sequence[Case]) -> str:
         cells += (verdict_holds(case), f"{advised}{p}", advice_right(case), _then(case))
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", *(f"![{name}: error against examples seen]({task}.png)" for task, name in TASKS.items())]
-    return "\n".join(lines) + "\n" + TAIL
+    return "\n".join(lines) + "\n" + _TAIL
 
 
 def run(arguments: TableArguments, own: dict[str, str]) -> int:
-    from analysis.public_curves.figure import draw
+    from analysis.public_curves.figure import draw_task
 
     if len(arguments.results) != 1:
         raise InputError("results= is one file here: vision-benchmark.csv")
@@ -198,10 +198,8 @@ def run(arguments: TableArguments, own: dict[str, str]) -> int:
     out.mkdir(parents=True, exist_ok=True)
     pd.DataFrame([row(case) for case in cases]).to_csv(out / "table.csv", index=False, float_format="%.4g")
     for task in TASKS:
-        (out / f"{task}.png").write_bytes(draw(table, [c for c in cases if c.task == task], TASKS[task]))
-    temporary = out / ".README.md.tmp"
-    temporary.write_text(readme(cases), encoding="utf-8")
-    os.replace(temporary, out / "README.md")  # last: where it is, the folder is complete
+        (out / f"{task}.png").write_bytes(draw_task(table, [c for c in cases if c.task == task], TASKS[task]))
+    write_whole(out / "README.md", readme(cases).encode())  # last: where it is, the folder is complete
     print(out / "README.md")
     return 0
 

@@ -1,4 +1,4 @@
-"""One task of the public benchmark in, its figure out: what was fitted, what was foretold and what then came."""
+"""Draws one task of the public benchmark: what was fitted, what was predicted and what came later."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from analysis.figures.style import COLOURS, INK
 from analysis.public_curves.case import Case
 
 
-def draw(table: pd.DataFrame, cases: Sequence[Case], name: str) -> bytes:
+def draw_task(table: pd.DataFrame, cases: Sequence[Case], name: str) -> bytes:
     """A PNG: fitted points filled, held-out ones as rings, each curve with its 90% band, dashed beyond its fit."""
     curves = {m: c.crossover.families.curves[m] for c in cases for m in (c.vit, c.cnn)}
     families = {c.vit: "vit" for c in cases} | {c.cnn: "cnn" for c in cases}
@@ -48,7 +48,7 @@ def draw(table: pd.DataFrame, cases: Sequence[Case], name: str) -> bytes:
         ax.set_xlabel("JFT-300M examples seen")
         ax.set_ylabel(f"{name} error")
         ax.legend(frameon=False)
-        words = "filled: fitted; rings: came later; dashed: foretold, with 90% band; dotted: real crossings"
+        words = "filled: fitted; rings: came later; dashed: predicted, with 90% band; dotted: real crossings"
         ax.set_title(words, fontsize=8)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})

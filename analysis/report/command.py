@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import platform
 import re
 import shlex
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.arguments import TABLE_KEYS, TABLE_WORDS, InputError, TableArguments, run_command, split_list, with_table
 from scaling import __version__
+from scaling.records.files import write_whole
 from scaling.records.wrong_images import WRONG_FILE
 
 if TYPE_CHECKING:
@@ -31,13 +31,6 @@ verdict, the last one the path of crossover.json.
   out=report           folder to write to
   figures=[png,svg,pdf]  the formats of the figures beside the page, or none
 {TABLE_KEYS}"""
-
-
-def _write(path: Path, content: str | bytes) -> None:
-    """In one step, so that a reader never sees half a file."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(temporary, path)
 
 
 def _json(value: Any) -> str:
@@ -63,9 +56,9 @@ def _own(measure: Metric, log_error: float) -> dict[str, float]:
 
 def _fit(crossover: Crossover, model: str) -> dict[str, Any]:
     """One model's fit as numbers, for fits.json."""
-    from analysis.estimator.crossover.tables import curves
+    from analysis.estimator.crossover.tables import curve_table
 
-    curve, rows, measure = crossover.families.curves[model], curves(crossover), crossover.measure
+    curve, rows, measure = crossover.families.curves[model], curve_table(crossover), crossover.measure
     return {
         "model": model,
         "family": next(f for f, models in crossover.families.models.items() if model in models),
@@ -90,9 +83,9 @@ def _fit(crossover: Crossover, model: str) -> dict[str, Any]:
 
 def _remove_old(folder: Path, kept: set[str]) -> None:
     """Figures of an earlier report in this folder that this one does not have; nothing else that lies there."""
-    from analysis.figures.render import FIGURES, KINDS, WHOLE
+    from analysis.figures.render import FIGURES, FORMATS, WHOLE
 
-    ours = re.compile(rf"({'|'.join(FIGURES)})-\d+\.({'|'.join(KINDS)})|({'|'.join(WHOLE)})\.({'|'.join(KINDS)})")
+    ours = re.compile(rf"({'|'.join(FIGURES)})-\d+\.({'|'.join(FORMATS)})|({'|'.join(WHOLE)})\.({'|'.join(FORMATS)})")
     for file in folder.iterdir():
         if ours.fullmatch(file.name) and file.name not in kept:
             file.unlink()
@@ -103,7 +96,7 @@ def _write_bits(content: bytes | None, path: Path) -> None:
     if content is None:
         path.unlink(missing_ok=True)
     else:
-        _write(path, content)
+        write_whole(path, content)
 
 
 def run(arguments: TableArguments, own: dict[str, str]) -> int:
@@ -112,7 +105,7 @@ def run(arguments: TableArguments, own: dict[str, str]) -> int:
     from analysis.estimator.crossover.wording import verdict_sentence
     from analysis.estimator.rows.table import write_csv
     from analysis.estimator.rows.wrong_files import pack_bits
-    from analysis.figures.render import KINDS, draw_all
+    from analysis.figures.render import FORMATS, draw_all
     from analysis.report.page_data import chart
     from analysis.report.pages import library, render_pages
     from analysis.report.vit_pictures import pictures
@@ -122,8 +115,8 @@ def run(arguments: TableArguments, own: dict[str, str]) -> int:
         raise InputError(f"out={out} is not a folder")
     kinds = split_list(own.get("figures", "[png,svg,pdf]"))
     kinds = () if kinds == ("none",) else kinds
-    if not set(kinds) <= set(KINDS):
-        raise InputError(f"figures={','.join(kinds)}: some of {', '.join(KINDS)}, or none")
+    if not set(kinds) <= set(FORMATS):
+        raise InputError(f"figures={','.join(kinds)}: some of {', '.join(FORMATS)}, or none")
     reading = understood(arguments)
     table = reading.table
     crossovers = answer_all(arguments, reading)
@@ -153,7 +146,7 @@ def run(arguments: TableArguments, own: dict[str, str]) -> int:
     write_csv(table, out / "results.csv")
     _write_bits(pack_bits(table), out / WRONG_FILE)
     for name, content in files.items():  # crossover.json comes last: where it is, the report is complete
-        _write(out / name, content)
+        write_whole(out / name, content.encode() if isinstance(content, str) else content)
     for crossover in crossovers:
         print(verdict_sentence(crossover))
     print(f"Report: {out / 'report.html'}")

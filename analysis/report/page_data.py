@@ -19,7 +19,7 @@ from analysis.figures.diagnostics import grids, models_with_grids
 from analysis.figures.style import SHAPES, axis_label, looks, metric_label
 from analysis.report.other_axes import views
 
-STEPS = 60  # of a drawn curve
+_STEPS = 60  # of a drawn curve
 RUN_FIELDS = (
     "name", "model", "train_size", "seen_examples", "train_flops", "train_seconds", "seed", "subset_seed", "lr",
     "num_params", "train_error", "val_error", "test_error", "test_balanced_error", "test_loss",
@@ -63,15 +63,15 @@ def _view(crossover: Crossover) -> dict[str, Any]:
     lines = []
     for model, curve in crossover.families.curves.items():
         start, last = curve.fit_range
-        inside = np.geomspace(start, last, STEPS // 2)
-        beyond = np.geomspace(last, high, STEPS // 2)[1:] if high > last else np.array([])
+        inside = np.geomspace(start, last, _STEPS // 2)
+        beyond = np.geomspace(last, high, _STEPS // 2)[1:] if high > last else np.array([])
         grid = np.concatenate([inside, beyond])
         band = curve.interval(grid, crossover.level)
         values = {"x": grid, "y": curve.predict(grid), "low": band[:, 0], "high": band[:, 1]}
         lines.append({"model": model, "last": _number(last), **{k: _numbers(v) for k, v in values.items()}})
     gap = None
     if fit_range is not None:
-        grid = np.geomspace(fit_range[0], high, STEPS)
+        grid = np.geomspace(fit_range[0], high, _STEPS)
         lower, middle, upper = gap_quantiles(crossover, grid)
         gap = {k: _numbers(v) for k, v in (("x", grid), ("y", middle), ("low", lower), ("high", upper))}
     rest = residuals(crossover).rename(columns={crossover.axis: "x"})

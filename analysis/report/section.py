@@ -21,7 +21,7 @@ from analysis.estimator.crossover.wording import (
     title,
     verdict_sentence,
 )
-from analysis.estimator.curve.joint_law import NAMES
+from analysis.estimator.curve.joint_law import LAW_NAMES
 from analysis.figures.diagnostics import has_parameters, models_with_grids
 from analysis.figures.render import Drawn
 from analysis.figures.style import axis_label, metric_label
@@ -61,7 +61,7 @@ def _cell(value: Any, pattern: str = "{:g}") -> str:
 
 def _measured(crossover: Crossover) -> list[dict[str, str]]:
     table = []
-    for row in tables.measured(crossover).to_dict("records"):
+    for row in tables.measured_table(crossover).to_dict("records"):
         at, fit = row[crossover.axis], ""
         if not pd.isna(row["fitted"]):
             low, high = _decimals(row["fitted_low"]), _decimals(row["fitted_high"])
@@ -102,7 +102,7 @@ def _fits(crossover: Crossover) -> list[dict[str, str]]:
 def _joint(crossover: Crossover) -> list[dict[str, str]]:
     shown = []
     for row in tables.joint(crossover).to_dict("records"):
-        values = {name: f"{row[name]:.3g} \N{PLUS-MINUS SIGN} {row[name + '_se']:.1g}" for name in NAMES}
+        values = {name: f"{row[name]:.3g} \N{PLUS-MINUS SIGN} {row[name + '_se']:.1g}" for name in LAW_NAMES}
         shown.append(values | {"family": FAMILY[row["family"]], "models": str(row["models"]), "runs": str(row["runs"])})
     return shown
 

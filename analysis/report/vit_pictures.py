@@ -15,7 +15,7 @@ from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.figures.mechanism import draw_run, read_run
 from analysis.figures.mechanism_sweep import KEY, draw_sweep, group_runs
 
-QUESTION = ("data", "locality", "image_size")
+_QUESTION = ("data", "locality", "image_size")
 
 
 def pictures(paths: Sequence[Path], crossovers: Sequence[Crossover]) -> list[list[dict[str, str]]]:
@@ -31,7 +31,7 @@ def pictures(paths: Sequence[Path], crossovers: Sequence[Crossover]) -> list[lis
     for kind, runs in group_runs([numbers for numbers, _ in found.values()]).items():
         about = dict(zip(KEY, kind, strict=True))
         for i, crossover in enumerate(crossovers):
-            if any(crossover.key.get(k, about[k]) not in (about[k], None) for k in QUESTION):
+            if any(crossover.key.get(k, about[k]) not in (about[k], None) for k in _QUESTION):
                 continue
             largest = max(runs, key=lambda run: (run["train_size"], -run["seed"]))
             numbers, arrays = next(pair for pair in found.values() if pair[0] is largest)

@@ -20,7 +20,8 @@ Changes = tuple[NDArray[np.intp], Array, NDArray[np.bool_]]  # of all draws: whi
 HORIZON = 10.0  # times the largest measured size: how far a verdict speaks
 SEARCH = 100.0  # how far crossings are looked for, so that intervals that end beyond the horizon have an end
 GRID = 220
-TIE = 0.005  # of log error: closer curves are level
+LEVEL = 0.005  # of log error: closer curves are level
+LIKELY = 0.5  # probability from which on a crossing or a flip is named
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def make_grid(low: float, high: float, measured: Array | None = None) -> Array:
 def sign_changes(x: Array, difference: Array) -> Changes:
     """All crossings of all draws: which draw, where (linear interpolation), and whether the difference falls there.
 
-    A family counts as ahead from TIE on, so that curves which touch, or run together for a while, do not cross there.
+    A family counts as ahead from LEVEL on, so that curves which touch, or run together for a while, do not cross there.
     """
     positive = difference > 0
     draw, left = np.nonzero(positive[:, 1:] != positive[:, :-1])
@@ -63,7 +64,7 @@ def sign_changes(x: Array, difference: Array) -> Changes:
     before, after = difference[draw, left], difference[draw, left + 1]
     where = x[left] + (x[left + 1] - x[left]) * before / (before - after)
     count = difference.shape[1]
-    at = np.where(np.abs(difference) > TIE, np.arange(count), -1)
+    at = np.where(np.abs(difference) > LEVEL, np.arange(count), -1)
     leader_at = np.maximum.accumulate(at, axis=1)  # the last size at which somebody was ahead
     known = leader_at >= 0
     leads = np.take_along_axis(positive, np.maximum(leader_at, 0), axis=1)

@@ -13,7 +13,7 @@ from analysis.estimator.crossover.crossings import HORIZON
 from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.verdict import Verdict
 from analysis.estimator.crossover.wording import title
-from analysis.estimator.curve.joint_law import NAMES, bootstrap_joint, fit_joint
+from analysis.estimator.curve.joint_law import LAW_NAMES, bootstrap_joint, fit_joint
 
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:
@@ -38,18 +38,18 @@ def verdicts(crossover: Crossover) -> pd.DataFrame:
     return pd.DataFrame([{"metric": crossover.metric, "axis": crossover.axis, "level": crossover.level} | row])
 
 
-def pairs(crossover: Crossover) -> pd.DataFrame:
+def pair_table(crossover: Crossover) -> pd.DataFrame:
     rows = [{"vit": p.vit, "cnn": p.cnn, "n_runs": p.n_runs} | _verdict(p.verdict) for p in crossover.pairs]
     return pd.DataFrame(rows, columns=["vit", "cnn", "n_runs", *_verdict(crossover.verdict)])
 
 
-def audit(crossover: Crossover) -> pd.DataFrame:
+def audit_table(crossover: Crossover) -> pd.DataFrame:
     rows = [{"code": c.code, "status": c.status, "message": c.message} for c in crossover.checks]
     rows += [{"code": w["code"], "status": "warning", "message": w["message"]} for w in crossover.warnings]
     return pd.DataFrame(rows, columns=["code", "status", "message"])
 
 
-def measured(crossover: Crossover) -> pd.DataFrame:
+def measured_table(crossover: Crossover) -> pd.DataFrame:
     """A row per model and size: its runs' errors, and what the curve says there."""
     rows, table = crossover.selection.fitted, []
     choices = {(c.model, c.train_size): c for c in crossover.selection.choices}
@@ -124,7 +124,7 @@ def joint(crossover: Crossover) -> pd.DataFrame:
     Standard errors are those of 300 bootstrap replicates over the runs.
     """
     table, rows = [], crossover.selection.fitted
-    columns = ["family", "models", "runs", *(c for name in NAMES for c in (name, f"{name}_se"))]
+    columns = ["family", "models", "runs", *(c for name in LAW_NAMES for c in (name, f"{name}_se"))]
     if crossover.axis != "train_size" or "num_params" not in rows.columns:
         return pd.DataFrame(columns=columns)
     known = rows[rows["num_params"].notna() & (rows[crossover.measure.column] > 0)]
@@ -138,14 +138,14 @@ def joint(crossover: Crossover) -> pd.DataFrame:
         errors = bootstrap_joint(law, *data, replicates=300).std(axis=0)
         values = {
             k: v
-            for name, se in zip(NAMES, errors, strict=True)
+            for name, se in zip(LAW_NAMES, errors, strict=True)
             for k, v in ((name, getattr(law, name)), (f"{name}_se", se))
         }
         table.append({"family": family, "models": own["num_params"].nunique(), "runs": len(own)} | values)
     return pd.DataFrame(table, columns=columns)
 
 
-def curves(crossover: Crossover) -> pd.DataFrame:
+def curve_table(crossover: Crossover) -> pd.DataFrame:
     """Every model's fitted curve with its band, 60 sizes from its smallest to the horizon."""
     parts = []
     for model, curve in crossover.families.curves.items():
@@ -180,12 +180,12 @@ def left_out(crossover: Crossover) -> pd.DataFrame:
 
 TABLES = {
     "verdicts": verdicts,
-    "pairs": pairs,
-    "audit": audit,
-    "measured": measured,
+    "pairs": pair_table,
+    "audit": audit_table,
+    "measured": measured_table,
     "fits": fits,
     "joint": joint,
-    "curves": curves,
+    "curves": curve_table,
     "residuals": residuals,
     "learning_rates": learning_rates,
     "left_out": left_out,

@@ -1,4 +1,4 @@
-"""Errors at several sizes in, a scaling curve with its uncertainty out: all forms averaged, none believed."""
+"""Fits a scaling curve with its uncertainty to errors at several sizes, averaged over all forms."""
 
 from __future__ import annotations
 

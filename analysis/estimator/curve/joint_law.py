@@ -18,9 +18,9 @@ from analysis.estimator.curve.least_squares import solve_positive
 Array = NDArray[np.float64]
 
 DELTA = 1e-3
-STARTS = 400
+_STARTS = 400
 POLISHED = 3
-NAMES = ("A", "B", "E", "alpha", "beta")
+LAW_NAMES = ("A", "B", "E", "alpha", "beta")
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,8 @@ def fit_joint(num_params: ArrayLike, train_size: ArrayLike, loss: ArrayLike, *, 
     data = _data(num_params, train_size, loss)
     rng = np.random.default_rng(seed)
     low = data.log_loss.min()
-    alpha, beta = rng.uniform(0.05, 1.0, (2, STARTS))
-    share = rng.uniform(0.05, 0.95, (3, STARTS))
+    alpha, beta = rng.uniform(0.05, 1.0, (2, _STARTS))
+    share = rng.uniform(0.05, 0.95, (3, _STARTS))
     middle = np.median(data.log_loss)
     start = np.stack(
         [
@@ -170,7 +170,7 @@ def bootstrap_joint(
     replicates: int = 1000,
     seed: int = 0,
 ) -> Array:
-    """(replicates, 5) parameters in the order of NAMES, refitted to rows drawn with replacement."""
+    """(replicates, 5) parameters in the order of LAW_NAMES, refitted to rows drawn with replacement."""
     data = _data(num_params, train_size, loss)
     k = len(data.log_n)
     weight = np.random.default_rng(seed).multinomial(k, np.full(k, 1 / k), size=replicates).T.astype(float)

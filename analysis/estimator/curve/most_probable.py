@@ -19,7 +19,7 @@ from analysis.estimator.curve.least_squares import Index, Model, Solution, minim
 
 Array = NDArray[np.float64]
 
-STARTS = 10
+_STARTS = 10
 KEPT = 3  # of the starts' ends are followed at every size of discrepancy
 
 
@@ -92,8 +92,8 @@ def _search(form: Form, batch: Batch, mean: Array, sd: Array) -> Solution:
     """Every curve from all starts, at a middling size of discrepancy and without much care."""
     centre = mean.copy()
     centre[1] = [math.log(p.scale.slope) for p in batch.problems]
-    curve = np.repeat(np.arange(len(batch.problems)), STARTS)
-    spread = np.tile(_spread_of_starts(STARTS, len(sd)), len(batch.problems))
+    curve = np.repeat(np.arange(len(batch.problems)), _STARTS)
+    spread = np.tile(_spread_of_starts(_STARTS, len(sd)), len(batch.problems))
     return minimise(
         batch.model(form, curve),
         centre[:, curve] + np.minimum(sd, 1.0)[:, curve] * spread,
@@ -111,8 +111,8 @@ def find_modes(form: Form, batch: Batch) -> list[list[Mode]]:
     """Per curve the form's modes, one per size of discrepancy."""
     mean, sd = priors(form, batch.problems)
     found = _search(form, batch, mean, sd)
-    ends = found.objective.reshape(len(batch.problems), STARTS)
-    kept = [c * STARTS + i for c, e in enumerate(ends) for i in _distinct(e) * batch.levels]
+    ends = found.objective.reshape(len(batch.problems), _STARTS)
+    kept = [c * _STARTS + i for c, e in enumerate(ends) for i in _distinct(e) * batch.levels]
     curve = np.repeat(np.arange(len(batch.problems)), batch.levels * KEPT)
     solution = minimise(
         batch.model(form, curve),

@@ -16,7 +16,7 @@ import pandas as pd
 from analysis.estimator.rows.mixed import unexplained
 from analysis.estimator.rows.selection import Choice, Selection
 
-Status = Literal["passed", "failed", "unknown"]
+CheckStatus = Literal["passed", "failed", "unknown"]
 
 MIN_SIZES = 5
 MIN_PASSES = 10.0  # each image seen this often: enough steps to fit a training set that the model can fit
@@ -28,7 +28,7 @@ RISES = 0.5  # rank correlation with n from which on a metric counts as rising
 @dataclass(frozen=True)
 class Check:
     code: str
-    status: Status
+    status: CheckStatus
     message: str
 
 
