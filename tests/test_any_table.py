@@ -211,6 +211,15 @@ def test_a_form_of_the_same_table_is_the_same_table(tmp_path: Path, form: str) -
     assert found.lines()[0].startswith("Understood: ")
 
 
+def test_a_sheet_of_excel_below_a_title(tmp_path: Path) -> None:
+    pytest.importorskip("openpyxl")
+    with pd.ExcelWriter(tmp_path / "t.xlsx") as book:
+        pd.DataFrame({"notes": ["nothing here"]}).to_excel(book, sheet_name="read me", index=False)
+        base().to_excel(book, sheet_name="runs", startrow=2, index=False)
+        book.sheets["runs"].cell(1, 1).value = "Results of March"
+    is_base(reading(tmp_path / "t.xlsx"))
+
+
 REFUSED: dict[str, tuple[Any, tuple[str, ...], str]] = {
     "no metric": (lambda t: t.rename(columns={"test_error": "acc"}), (), r"columns missing: test_error; .*metric=acc"),
     "an accuracy called error": (

@@ -305,7 +305,7 @@ def _excel(path: Path) -> Sniffed:
     """The first sheet with a table; rows above the first full one are a title."""
     with pd.ExcelFile(path) as book:
         for name in book.sheet_names:
-            rows = book.parse(name, header=None).to_numpy(dtype=object).tolist()
+            rows = pd.read_excel(book, sheet_name=name, header=None).to_numpy(dtype=object).tolist()
             filled = [sum(v == v and v is not None for v in row) for row in rows]
             start = next((i for i, k in enumerate(filled) if k >= max(2, 0.6 * max(filled))), None)
             if start is not None and start + 1 < len(rows):
