@@ -16,6 +16,7 @@ from PIL import Image
 from analysis.pilot import command as pilot
 from analysis.pilot.sweep import Clock, Sweeps
 from scaling.data.pixels.open_images import forget
+from scaling.records.words import hydra_value
 
 HERE = Path(__file__).parent
 Folder = Callable[..., Path]
@@ -199,3 +200,12 @@ def test_data_words_reach_the_sweeps(images: Path, tmp_path: Path, capsys: pytes
     assert "set aside, since they cannot be read: 1 files" in capsys.readouterr().out
     assert pilot.main([*words[:3], "data.image_size=8"]) == 2
     assert "data.image_size" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["/a/猫犬/images.csv", "été", "हिन्दी"])
+def test_letters_of_other_scripts_are_quoted_for_hydra(text: str) -> None:
+    """Hydra's grammar reads letters beyond ASCII in quotes only."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    [override] = OverridesParser.create().parse_overrides([f"data.root={hydra_value(text)}"])
+    assert override.value() == text

@@ -25,7 +25,7 @@ def hydra_value(value: Value) -> str:
         return "[" + ",".join(hydra_value(item) for item in value) + "]"
     if isinstance(value, int | float):
         return repr(value)
-    if re.fullmatch(r"[A-Za-z_][\w./-]*", value) and value.lower() not in _NOT_TEXT:
+    if re.fullmatch(r"[A-Za-z_][\w./-]*", value, re.ASCII) and value.lower() not in _NOT_TEXT:
         return value
     return QuotedString(value, Quote.single).with_quotes()
 
