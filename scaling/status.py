@@ -61,7 +61,7 @@ def _checkpointed(cell: CellConfig) -> int:
     return max((int(match[1]) for match in steps if match), default=0)
 
 
-def look(cell: CellConfig) -> CellStatus:
+def status_of(cell: CellConfig) -> CellStatus:
     """How one cell stands now."""
     steps = _checkpointed(cell)
     saved = f"checkpoint at step {steps} of {cell.steps}" if steps else ""
@@ -135,7 +135,7 @@ def summary(found: Sequence[CellStatus], words: Sequence[str]) -> str:
 
 def _watch(cells: Sequence[CellConfig], words: Sequence[str], every: float) -> None:
     while True:
-        found = [look(cell) for cell in cells]
+        found = [status_of(cell) for cell in cells]
         if sys.stdout.isatty():
             print("\033[H\033[2J", end="")
         print(summary(found, words), flush=True)
@@ -174,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if every is not None:
         _watch(cells, words, every)
         return 0
-    found = [look(cell) for cell in cells]
+    found = [status_of(cell) for cell in cells]
     print(summary(found, words))
     if "--list" in arguments:
         print("\n".join(f"{status.state:<9} {status.cell.cell_name}" for status in found))

@@ -17,7 +17,7 @@ from analysis.advise.advice import advise
 from analysis.advise.next_runs import chance_to_settle, next_runs
 from analysis.advise.train_commands import Cells, command, results_out
 from analysis.estimator.crossover.find_crossover import find_crossover
-from analysis.estimator.rows.overrides import overrides_of
+from analysis.estimator.rows.selection import overrides_of
 from analysis.estimator.rows.table import write_csv
 
 

@@ -15,7 +15,7 @@ from scaling.config import CellConfig
 from scaling.records.cell_fields import UNKNOWN, known_fields
 from scaling.records.cell_folder import recorded_status
 from scaling.records.record import FILE_NAME, Record, write_record
-from scaling.status import _watch, look, seconds_left, summary
+from scaling.status import _watch, seconds_left, status_of, summary
 from scaling.sweep.rates import Rates, clock
 
 HOLD = """
@@ -70,7 +70,7 @@ def test_every_state_is_told_from_what_lies_on_disk(cells: list[CellConfig], hol
     damaged.folder.mkdir(parents=True)
     (damaged.folder / FILE_NAME).write_text("{")
     process = hold(running.folder)
-    found = [look(cell) for cell in cells]
+    found = [status_of(cell) for cell in cells]
     assert [s.state for s in found] == ["finished", "failed", "diverged", "damaged", "running", "missing"]
     assert found[1].text == "ValueError: bad pixel"
     assert str(process.pid) in found[4].text
@@ -80,13 +80,13 @@ def test_every_state_is_told_from_what_lies_on_disk(cells: list[CellConfig], hol
     assert "retry=all" in text
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert look(running).state == "missing"  # the lock has died with its process
+    assert status_of(running).state == "missing"  # the lock has died with its process
 
 
 def test_a_retried_cell_is_running_not_failed(cells: list[CellConfig], hold: Callable) -> None:
     _write(cells[0], status="failed", text="x")
     hold(cells[0].folder)
-    assert look(cells[0]).state == "running"
+    assert status_of(cells[0]).state == "running"
 
 
 def test_a_damaged_record_is_left_to_the_process_that_is_at_the_cell(cells: list[CellConfig], hold: Callable) -> None:
@@ -111,7 +111,7 @@ def test_time_left_is_each_models_rate_times_what_is_left(make_cell: Callable, t
     half = make("model=resnet8", "seed=4")
     half.folder.mkdir(parents=True)
     (half.folder / f"checkpoint-{half.steps // 2:08d}-0123456789abcdef.pt").touch()
-    found = [look(cell) for cell in [*done, *left, longer, half]]
+    found = [status_of(cell) for cell in [*done, *left, longer, half]]
     rates = Rates.of_records(status.record for status in found if status.record)
     assert seconds_left(found, rates) == pytest.approx(20 + 20 + 5 + 40 + 10)
     assert seconds_left(found, Rates()) is None

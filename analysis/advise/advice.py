@@ -12,14 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from analysis.arguments import InputError
+from analysis.estimator.arrays import Array
 from analysis.estimator.crossover.crossings import HORIZON, SEARCH, Interval, share
 from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.verdict import AHEAD
 
-Array = NDArray[np.float64]
 Estimate = tuple[float, float, float]  # median, low, high at the crossover's level
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.estimator.rows.overrides import overrides_of
+from analysis.estimator.rows.selection import overrides_of
 from scaling.records.words import hydra_value
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from analysis.benchmark.smoothing import WIDTH, smooth
 from analysis.estimator.crossover.crossings import LEVEL
@@ -25,8 +24,6 @@ from analysis.estimator.crossover.verdict import Verdict
 from analysis.estimator.curve.discrepancy import SETTINGS, Settings
 from analysis.estimator.curve.fit_curve import fit_points
 from analysis.estimator.curve.noise import summarise
-
-Array = NDArray[np.float64]
 
 SIZE = "Seen Examples"
 # What leave-one-data-set-out may choose among: the discrepancy's behaviour near chance, at small sizes, between

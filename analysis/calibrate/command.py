@@ -109,7 +109,7 @@ def make_cells(options: dict[str, Any]) -> list[SimulatedCell]:
     ]
 
 
-def read_results(path: Path) -> list[dict[str, Any]]:
+def read_judged(path: Path) -> list[dict[str, Any]]:
     """The sweeps that a file holds; a last line cut off by an interruption is passed over."""
     rows = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
@@ -141,7 +141,7 @@ def run(options: dict[str, Any]) -> int:
     cells = make_cells(options)
     seed, path = options["seed"], Path(options["out"])
     path.parent.mkdir(parents=True, exist_ok=True)
-    done = {(r["cell"], r["seed"], r["draw"]) for r in read_results(path)}
+    done = {(r["cell"], r["seed"], r["draw"]) for r in read_judged(path)}
     wanted = [(c, seed, d) for d, c in itertools.product(range(options["draws"]), cells)]  # all cells grow together
     tasks = [t for t in wanted if (t[0].name, seed, t[2]) not in done]
     started, count = time.monotonic(), 0
@@ -156,7 +156,7 @@ def run(options: dict[str, Any]) -> int:
             )
         print(file=sys.stderr)
     names = {c.name: c for c in cells}
-    rows = [r for r in read_results(path) if r["cell"] in names and r["seed"] == seed and r["draw"] < options["draws"]]
+    rows = [r for r in read_judged(path) if r["cell"] in names and r["seed"] == seed and r["draw"] < options["draws"]]
     print(render_table(names, rows))
     return 0
 

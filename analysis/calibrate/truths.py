@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from analysis.estimator.arrays import Array
+
 TrueCurve = Callable[[Array], Array]
 
 FLOOR = 0.02

@@ -28,7 +28,7 @@ def safe_name(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Place:
+class PilotPlace:
     """The name of the pilot's sweep, and what to say about earlier pilots of the same folder."""
 
     sweep: str
@@ -42,18 +42,18 @@ def _settings(values: Mapping[str, str]) -> str:
     return f"-{hashlib.sha256(json.dumps(sorted(given.items())).encode()).hexdigest()[:4]}" if given else ""
 
 
-def find_place(found: Look, values: Mapping[str, str], out: Path) -> Place:
+def find_place(found: Look, values: Mapping[str, str], out: Path) -> PilotPlace:
     """The place of this pilot. Runs on the same pictures are gone on with, even under another name; a folder that has
     changed is started anew, and said so."""
     fingerprint, limit = found.found.fingerprint[:8], values["time_limit"].strip()
     name, mark = safe_name(found.found.config.name or "data"), _settings(values)
     sweep = f"pilot_{name}{mark}-{fingerprint}_{limit}"
     if (out / sweep / PLAN).exists():
-        return Place(sweep, ())
+        return PilotPlace(sweep, ())
     for plan in sorted(out.glob(f"pilot_*{mark}-{fingerprint}_{limit}/{PLAN}")):
         if _read(plan).get("settings", "") == mark:
-            return Place(plan.parent.name, (f"the same pictures as in {plan.parent}: going on there",))
-    return Place(sweep, tuple(_changed(found, plan) for plan in _earlier(found, out)[:1]))
+            return PilotPlace(plan.parent.name, (f"the same pictures as in {plan.parent}: going on there",))
+    return PilotPlace(sweep, tuple(_changed(found, plan) for plan in _earlier(found, out)[:1]))
 
 
 def _read(plan: Path) -> dict[str, Any]:

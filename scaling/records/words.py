@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 
 from hydra.core.override_parser.types import Quote, QuotedString
 
-Value = str | int | float | bool | list["Value"] | None
+HydraValue = str | int | float | bool | list["HydraValue"] | None
 
 _NOT_TEXT = ("null", "true", "false", "nan", "inf")  # Hydra reads these as other things than text
 
 
-def hydra_value(value: Value) -> str:
+def hydra_value(value: HydraValue) -> str:
     """Writes a value in the grammar of Hydra's overrides: `null`, `true`, `0.1`, `[1,2]`, `plain` or `'in quotes'`."""
     if value is None:
         return "null"
@@ -35,7 +35,7 @@ def key_of(word: str) -> str:
     return word.split("=", 1)[0].lstrip("+~")
 
 
-def replace_words(words: Sequence[str], changes: Mapping[str, Value]) -> list[str]:
+def replace_words(words: Sequence[str], changes: Mapping[str, HydraValue]) -> list[str]:
     """Returns the words with some settings replaced; the changed ones stand last."""
     kept = [word for word in words if key_of(word) not in changes]
     return kept + [f"{key}={hydra_value(value)}" for key, value in changes.items()]

@@ -14,7 +14,7 @@ from scaling.config import ConfigError
 from scaling.records.question import question_of
 from scaling.records.words import key_of, replace_words
 
-FACTOR = 2.0
+TWICE = 2.0
 REPORT = Path("report") / "crossover.json"
 
 
@@ -84,7 +84,7 @@ def budget_jobs(composer: Composer, jobs: Sequence[Job], at: tuple[int, ...] | s
     chosen = [job for job in usual if job.cell.data.train_size in _sizes_of(job, usual, where)]
     if not chosen:
         raise ConfigError(f"check_at={at}: no cell of this sweep belongs to the questions that cross there")
-    factors = [FACTOR * job.cell.budget.factor for job in chosen]
+    factors = [TWICE * job.cell.budget.factor for job in chosen]
     return [
         composer.job(replace_words(job.words, {"budget.factor": f})) for job, f in zip(chosen, factors, strict=True)
     ]

@@ -17,7 +17,7 @@ from scaling.config import CellConfig, ConfigError
 from scaling.records.files import last_line
 from scaling.records.question import Question, question_of
 from scaling.records.record import FILE_NAME, read_record
-from scaling.records.words import Value, replace_words
+from scaling.records.words import HydraValue, replace_words
 from scaling.study.optimum import Optimum, Trial, best_value, find_optimum, mean_errors
 
 FAR = 8  # between the two sizes that are tuned
@@ -146,7 +146,8 @@ class Tuner:
         ]
 
     def job(self, search: Search, value: float, seed: int) -> Job:
-        changes: dict[str, Value] = {"data.train_size": search.size, "seed": seed, self.key: value, "purpose": "tune"}
+        changes: dict[str, HydraValue] = {"data.train_size": search.size, "seed": seed}
+        changes |= {self.key: value, "purpose": "tune"}
         return self._composer.job(replace_words(search.template.words, changes))
 
     def outline(self) -> list[CellConfig]:

@@ -12,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from analysis.estimator.arrays import Array
+
 Direction = Literal["vit_overtakes", "cnn_overtakes"]
 Interval = tuple[float | None, float | None]
 Changes = tuple[NDArray[np.intp], Array, NDArray[np.bool_]]  # of all draws: which draw, where, whether it falls

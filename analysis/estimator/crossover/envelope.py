@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from analysis.estimator.arrays import Array
 from analysis.estimator.crossover.paired_draws import TIE, Pairs, pair_draws
 from analysis.estimator.crossover.shared_noise import Alike, how_alike
 from analysis.estimator.crossover.verdict import MeasuredSizes
@@ -22,7 +22,6 @@ from analysis.estimator.curve.noise import Points, summarise
 from analysis.estimator.rows.check import SPREAD
 from analysis.estimator.rows.metric import Metric, metric_of
 
-Array = NDArray[np.float64]
 Models = tuple[str, ...]
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from analysis.arguments import TableArguments
+from analysis.estimator.arrays import Array
 from analysis.estimator.crossover.crossings import HORIZON, make_grid
 from analysis.estimator.crossover.envelope import Families, Models, fit_families
 from analysis.estimator.crossover.verdict import EQUIVALENT, NO_VERDICT, Verdict, decide
@@ -22,8 +23,6 @@ from analysis.estimator.rows.check import checked
 from analysis.estimator.rows.metric import Metric, metric_of
 from analysis.estimator.rows.selection import Selection, select
 from analysis.estimator.rows.table import Reading, questions_of, read_results
-
-Array = NDArray[np.float64]
 
 PEAK = 3.0  # standard deviations of a rise between neighbouring sizes
 MIXED = ("device", "precision", "threads", "torch_version", "git_commit")

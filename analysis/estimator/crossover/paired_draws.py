@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.estimator.arrays import Array
 from analysis.estimator.crossover.shared_noise import Alike
 
-Array = NDArray[np.float64]
 Draws = Callable[[Array], Array]  # (n,) -> (draws, n) log errors
 
 TIE = 0.5

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from analysis.estimator.arrays import Array
 from analysis.estimator.curve.noise import Points
-
-Array = NDArray[np.float64]
 
 MOST = 0.9  # correlation: with more, two curves of equal noise would have a difference without any
 

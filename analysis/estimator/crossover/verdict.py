@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.estimator.arrays import Array
 from analysis.estimator.crossover.crossings import (
     HORIZON,
     Changes,
@@ -29,7 +30,6 @@ from analysis.estimator.crossover.crossings import (
     sign_changes,
 )
 
-Array = NDArray[np.float64]
 Turn = tuple[int, int]  # places on the grid: where one family's lead is clearest, and then the other's
 
 AHEAD = 0.9  # probability from which on a lead is clear, and a family is called ahead

@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.estimator.arrays import Array
 from analysis.estimator.curve.discrepancy import DISCREPANCY as DISCREPANCY
 from analysis.estimator.curve.discrepancy import SETTINGS, Bumps, Problem, Settings, make_problem
 from analysis.estimator.curve.forms import FORMS, Form, Scale
 from analysis.estimator.curve.least_squares import apply, minimise
 from analysis.estimator.curve.most_probable import Batch, Mode, find_modes, priors
 from analysis.estimator.curve.noise import Points
-
-Array = NDArray[np.float64]
 
 DRAWS = 1000
 

@@ -11,12 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.estimator.arrays import Array
 from analysis.estimator.curve.forms import FORMS, Scale
 from analysis.estimator.curve.noise import Points
-
-Array = NDArray[np.float64]
 
 DISCREPANCY = (0.0, 0.01, 0.03, 0.1)  # standard deviations of the log error inside the measured sizes
 REACH = math.log(1000.0)  # how far beyond the largest size the discrepancy's basis goes

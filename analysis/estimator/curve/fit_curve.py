@@ -10,15 +10,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from analysis.estimator.arrays import Array
 from analysis.estimator.curve.average import DRAWS, Average, average_forms
 from analysis.estimator.curve.discrepancy import SETTINGS, Settings
 from analysis.estimator.curve.forms import Scale
 from analysis.estimator.curve.noise import Points, summarise
 from analysis.estimator.rows.metric import Metric, check_values, metric_of
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from analysis.estimator.arrays import Array
 
 NEWTON = 5
 EXPONENT_PRIOR = (math.log(0.4), 0.7)  # 95% of the prior mass of an exponent lies between 0.10 and 1.6

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from analysis.estimator.arrays import Array
 from analysis.estimator.curve.least_squares import solve_positive
-
-Array = NDArray[np.float64]
 
 DELTA = 1e-3
 _STARTS = 400

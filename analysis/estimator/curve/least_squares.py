@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from analysis.estimator.arrays import Array
+
 Index = NDArray[np.intp]
 # theta (p, B) and which problems these are (B,) -> values (k, B) and p derivatives (k, B)
 Model = Callable[[Array, Index], tuple[Array, list[Array]]]

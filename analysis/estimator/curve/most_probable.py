@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from analysis.estimator.arrays import Array
 from analysis.estimator.curve.discrepancy import Problem
 from analysis.estimator.curve.forms import Form
 from analysis.estimator.curve.least_squares import Index, Model, Solution, minimise
-
-Array = NDArray[np.float64]
 
 _STARTS = 10
 KEPT = 3  # of the starts' ends are followed at every size of discrepancy

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Array = NDArray[np.float64]
+from analysis.estimator.arrays import Array
 
 TAU_PRIOR = 0.02  # 2% between seeds; small image models show 2% to 5%
 TAU_PRIOR_DOF = 2.0  # worth two degrees of freedom

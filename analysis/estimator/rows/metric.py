@@ -14,18 +14,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from analysis.arguments import InputError
-
-Array = NDArray[np.float64]
+from analysis.estimator.arrays import Array
 
 RANGES: dict[str, float | None] = {"0..1": 1.0, "0..100": 100.0, "unbounded": None}
 FITTED = "fitted_error"  # the column of what is fitted, where the user's own column is not that already
 
 
 @dataclass(frozen=True)
-class Known:
+class Named:
     """What a name says of a metric. `rate`: a share of the test images; `chance`: how guessing is scored."""
 
     words: str  # for people
@@ -36,51 +35,51 @@ class Known:
     lowest: float = 0.0
 
 
-_ACCURACY = Known("accuracy", True, True, rate=True, chance="classes")
-_ERROR = Known("error", False, True, rate=True, chance="classes")
-_LOSS = Known("loss", False, False)
-_PERPLEXITY = Known("perplexity", False, False)
+_ACCURACY = Named("accuracy", True, True, rate=True, chance="classes")
+_ERROR = Named("error", False, True, rate=True, chance="classes")
+_LOSS = Named("loss", False, False)
+_PERPLEXITY = Named("perplexity", False, False)
 # What is left of a name without its split (test_, val_) and its unit (_percent) -> what it is.
-NAMES: dict[str, Known] = {
+NAMES: dict[str, Named] = {
     **dict.fromkeys(("accuracy", "acc", "top1", "acc1", "top1acc", "top1accuracy", "accuracytop1"), _ACCURACY),
     **dict.fromkeys(("acctop1", "acc@1", "accat1", "microf1", "f1micro", "oa", "overallaccuracy", "prec1"), _ACCURACY),
     **dict.fromkeys(
         ("top5", "acc5", "top5acc", "top5accuracy", "accuracytop5", "acctop5", "prec5"),
-        Known("top-5 accuracy", True, True, rate=True, chance="five"),
+        Named("top-5 accuracy", True, True, rate=True, chance="five"),
     ),
     **dict.fromkeys(
         ("balancedaccuracy", "balancedacc", "bacc", "bac", "balacc", "meanclassaccuracy", "macroaccuracy", "macroacc",
          "perclassacc"),
-        Known("balanced accuracy", True, True, chance="classes"),
+        Named("balanced accuracy", True, True, chance="classes"),
     ),
     **dict.fromkeys(
         ("auroc", "auc", "rocauc", "aucroc", "aurocmacro", "macroauroc", "macroauc", "rocaucscore", "aucscore"),
-        Known("AUROC", True, True, chance="half"),
+        Named("AUROC", True, True, chance="half"),
     ),
     **dict.fromkeys(
         ("ap", "map", "averageprecision", "meanaverageprecision", "auprc", "prauc", "aupr", "map50", "ap50"),
-        Known("average precision", True, True),
+        Named("average precision", True, True),
     ),
     **dict.fromkeys(
         ("f1", "f1score", "macrof1", "f1macro", "weightedf1", "f1weighted", "macrof1score", "fscore"),
-        Known("F1", True, True),
+        Named("F1", True, True),
     ),
-    **dict.fromkeys(("precision", "macroprecision", "ppv"), Known("precision", True, True)),
-    **dict.fromkeys(("recall", "macrorecall", "sensitivity", "tpr", "specificity", "tnr"), Known("recall", True, True)),
-    **dict.fromkeys(("iou", "miou", "meaniou", "jaccard", "dice", "dicescore"), Known("overlap", True, True)),
+    **dict.fromkeys(("precision", "macroprecision", "ppv"), Named("precision", True, True)),
+    **dict.fromkeys(("recall", "macrorecall", "sensitivity", "tpr", "specificity", "tnr"), Named("recall", True, True)),
+    **dict.fromkeys(("iou", "miou", "meaniou", "jaccard", "dice", "dicescore"), Named("overlap", True, True)),
     **dict.fromkeys(
         ("kappa", "cohenkappa", "cohenskappa", "qwk", "quadraticweightedkappa", "quadratickappa", "mcc"),
-        Known("kappa", True, True, chance="zero", lowest=-1.0),
+        Named("kappa", True, True, chance="zero", lowest=-1.0),
     ),
     **dict.fromkeys(("error", "err", "errorrate", "top1err", "top1error", "errrate", "mistakes"), _ERROR),
     **dict.fromkeys(("misclassification", "misclassificationrate", "zerooneloss", "errortop1", "errtop1"), _ERROR),
     **dict.fromkeys(
-        ("top5err", "top5error", "errortop5", "errtop5"), Known("top-5 error", False, True, rate=True, chance="five")
+        ("top5err", "top5error", "errortop5", "errtop5"), Named("top-5 error", False, True, rate=True, chance="five")
     ),
-    **dict.fromkeys(("balancederror", "balancederr"), Known("balanced error", False, True, chance="classes")),
+    **dict.fromkeys(("balancederror", "balancederr"), Named("balanced error", False, True, chance="classes")),
     **dict.fromkeys(
         ("loss", "nll", "crossentropy", "ce", "celoss", "xent", "logloss", "crossentropyloss", "nllloss"),
-        Known("loss", False, False, chance="log"),
+        Named("loss", False, False, chance="log"),
     ),
     **dict.fromkeys(("mse", "mae", "rmse", "bce", "brier", "brierscore", "ece"), _LOSS),
     **dict.fromkeys(("perplexity", "ppl"), _PERPLEXITY),
@@ -190,7 +189,7 @@ def plain_name(name: str) -> tuple[str, bool]:
     return re.sub(r"[ _\-./:]", "", text), bool(percent)
 
 
-def known_metric(name: str) -> Known | None:
+def known_metric(name: str) -> Named | None:
     """What the name, or its end, says: `linear_probe_acc` is an accuracy; None for what is not in the list."""
     plain = plain_name(name)[0]
     if plain in NAMES:

@@ -16,7 +16,7 @@ from analysis.estimator.rows.metric import known_metric
 from analysis.estimator.rows.sources import PROVENANCE
 from scaling.records.record import COLUMNS
 
-MOST = 20  # values of a column that tells questions apart
+MOST_VALUES = 20  # values of a column that tells questions apart
 CLEAR = 1e-3  # p-value at which a column's effect is none of chance, where there are no seeds
 START = "init"  # scratch or pretrained, from these columns
 _STARTS = ("init_from", "pretrained")
@@ -62,7 +62,7 @@ def _candidates(rows: pd.DataFrame, base: Sequence[str], metric: str) -> list[st
         numeric = pd.api.types.is_numeric_dtype(values)
         if _REPEATS.match(name) and (numeric or not values.nunique() <= 3):
             continue
-        if 2 <= rows[column].nunique(dropna=False) <= min(MOST, max(2, len(rows) // 4)):
+        if 2 <= rows[column].nunique(dropna=False) <= min(MOST_VALUES, max(2, len(rows) // 4)):
             found.append(str(column))
     return found
 

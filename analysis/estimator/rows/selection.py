@@ -14,6 +14,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +23,18 @@ import numpy as np
 import pandas as pd
 
 from analysis.arguments import InputError
-from analysis.estimator.rows.overrides import overrides_of
 
-SPREAD = 0.05  # between seeds, relative to the error
+SEED_SPREAD = 0.05  # between seeds, relative to the error
 NOISE = 2.0  # standard deviations
+
+
+def overrides_of(row: Mapping[str, Any]) -> list[str] | None:
+    """The row's overrides, or None where it has none that could be run."""
+    value = row.get("overrides")
+    if value is None or value != value:
+        return None
+    words = list(map(str, value)) if isinstance(value, (list, tuple)) else shlex.split(str(value))
+    return words if any(w.startswith("model=") for w in words) else None
 
 
 @dataclass(frozen=True)
@@ -130,7 +140,7 @@ def _noise(error: float, images: float, runs: float, *, paired: bool) -> float:
     """What the difference of two rates' mean errors may come to by luck. Runs of one seed share their validation
     images, which halves the part of the images."""
     of_images = error * (1 - error) / images
-    variance = (of_images if paired else 2 * of_images) + 2 * (SPREAD * error) ** 2
+    variance = (of_images if paired else 2 * of_images) + 2 * (SEED_SPREAD * error) ** 2
     return float(NOISE * np.sqrt(variance / runs))
 
 

@@ -23,7 +23,7 @@ import pandas as pd
 
 from analysis.arguments import InputError
 
-SUFFIXES = {
+ENDINGS = {
     **dict.fromkeys((".csv", ".tsv", ".txt", ".tab", ".dat", ".md", ".markdown"), "text"),
     **dict.fromkeys((".jsonl", ".ndjson"), "lines"),
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
@@ -44,7 +44,7 @@ class Sniffed:
     notes: tuple[str, ...] = ()
 
 
-def decode(data: bytes) -> tuple[str, str | None]:
+def decode_text(data: bytes) -> tuple[str, str | None]:
     """The text of a file, and the name of its encoding where that is none of the usual ones.
 
     Raises:
@@ -339,9 +339,9 @@ def read_any(path: Path) -> Sniffed:
     suffixes = [s.lower() for s in path.suffixes]
     packed = bool(suffixes) and suffixes[-1] == ".gz"
     suffix = suffixes[-2] if packed and len(suffixes) > 1 else "" if packed else suffixes[-1] if suffixes else ""
-    kind = SUFFIXES.get(suffix)
+    kind = ENDINGS.get(suffix)
     if kind is None:
-        raise InputError(f"{path}: neither a folder of records nor one of {', '.join(SUFFIXES)} (or these as .gz)")
+        raise InputError(f"{path}: neither a folder of records nor one of {', '.join(ENDINGS)} (or these as .gz)")
     try:
         if kind == "excel":
             return _tidy(_excel(path))
@@ -349,7 +349,7 @@ def read_any(path: Path) -> Sniffed:
         data = gzip.decompress(data) if packed else data
         if kind == "parquet":
             return _tidy(Sniffed(pd.read_parquet(io.BytesIO(data))))
-        text, encoding = decode(data)
+        text, encoding = decode_text(data)
         notes = (f"{path.name}: read as {encoding}",) if encoding else ()
         text = text.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
         if kind == "text":

@@ -121,7 +121,7 @@ class Augment:
 
     def _parts(self) -> list[int]:
         """The window has three numbers, used or not: those of runs with nothing else stay what they always were."""
-        parts = [5 if self.window == "resized_crop" else 3, *[auto_augment.DRAWS] * self.layers]
+        parts = [5 if self.window == "resized_crop" else 3, *[auto_augment.DRAWN_PER_LAYER] * self.layers]
         parts += [5] * (self.erase > 0) + [2] * (self.cutout > 0)
         return parts + [4] * (self.mixup > 0 or self.cutmix > 0)
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 
 BINS = 31  # steps of strength, as in both papers
 ROWS_ARE_KNOWN_ON = ("cpu",)  # devices that need not be waited for to learn which images an operation is for
-DRAWS = 3  # numbers for each image and layer: operation, strength, sign
+DRAWN_PER_LAYER = 3  # numbers for each image and layer: operation, strength, sign
 Operation = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # images, strength (batch,) -> images
 
 
