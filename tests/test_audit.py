@@ -70,6 +70,21 @@ def underfit(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(train_error=table["train_error"].mask(at, table["test_error"] * 0.9))
 
 
+@pytest.mark.parametrize(("gain", "status"), [(1.0, "passed"), (0.97, "passed"), (0.8, "failed")])
+def test_twice_the_budget_answers_whether_the_runs_fit_their_images(
+    good: pd.DataFrame, gain: float, status: str
+) -> None:
+    """Far from fitting their images, and twice the steps change nothing: then the steps are not what limits them."""
+    far = underfit(good)
+    at = (far["model"] == "resnet8") & (far["train_size"] == 4096) & (far["lr"] == 1e-2)
+    again = far[at].assign(budget_factor=2.0, test_error=gain * far.loc[at, "test_error"].mean())
+    both = pd.concat([far, again.assign(name=again["name"] + "-2", config_hash=again["config_hash"] + "-2")])
+    [found] = [c for c in checks(both) if c.code == "train_fit"]
+    assert found.status == status
+    assert ("doubled, it changes resnet8 at 4,096" in found.message) == (status == "passed")
+    assert statuses(far)["train_fit"] == "failed"
+
+
 def other_test_set(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(test_examples=np.where(table["family"] == "vit", 2000, 1000))
 

@@ -28,8 +28,19 @@ def test_zero_errors_count_as_half_an_image_in_m_plus_one() -> None:
     points = summarise([100, 200, 400], [0.1, 0.01, 0.0], test_examples=999)
     assert points.zeros == 1
     assert points.log_error[2] == pytest.approx(np.log(0.5 / 1000))
-    assert summarise([100, 200], [0.1, 0.0]).log_error[1] == pytest.approx(np.log(5e-5))  # the documented floor
     assert np.isfinite(summarise([100, 200], [0.0, 0.0]).log_error).all()
+
+
+def test_zeros_without_a_test_sets_size_are_censored() -> None:
+    """An error written as 0.00 says that it is small, not how small; .0123456789 is no rounded number."""
+    points = summarise([100, 200, 400], [0.31, 0.01, 0.0])
+    assert points.log_error[2] == pytest.approx(np.log(0.005))
+    assert points.variance[2] > 1
+    assert points.variance[1] == pytest.approx(1 / 12 + points.tau**2)  # rounded to .01, a uniform distribution
+    assert summarise([100, 200], [0.1234567891, 0.0]).log_error[1] == pytest.approx(
+        np.log(5e-5)
+    )  # the documented floor
+    assert summarise([100, 200], [0.1234567891, 0.03]).variance[1] == pytest.approx(0.02**2)
 
 
 def test_binomial_noise_alone_gives_its_variance() -> None:

@@ -16,7 +16,9 @@ from analysis.estimator.arrays import Array
 
 TAU_PRIOR = 0.02  # 2% between seeds; small image models show 2% to 5%
 TAU_PRIOR_DOF = 2.0  # worth two degrees of freedom
-ZERO_FLOOR = 5e-5  # stands for an error of zero where the test set's size is unknown: half an image in 10,000
+ZERO_FLOOR = 5e-5  # stands for an error of zero where neither the test set's size nor a rounding is known
+CENSORED = 1.0  # variance of such a stand-in: it says that the error is small, not how small
+DECIMALS = 6  # errors written with no more are taken for rounded ones
 STRAY = 5.0  # times the others' largest distance from their neighbours' line make a point of one run stray
 CLEAN = 300  # clean curves, of which about one may seem to have an outlier
 TAIL = 3.0  # degrees of freedom of Student's t where there are outliers
@@ -36,8 +38,15 @@ class Points:
     outliers: int = 0  # runs, or points of single runs, that count less since they lie far off
 
 
+def rounding_step(error: Array) -> float:
+    """What the errors are multiples of, as people write them: .01 for .31 and .2; 0 where they are not rounded."""
+    steps = (10.0**-d for d in range(1, DECIMALS + 1))
+    return next((step for step in steps if np.allclose(np.round(error / step), error / step, rtol=0, atol=1e-6)), 0.0)
+
+
 def log_errors(error: Array, test_examples: Array | None) -> tuple[Array, int]:
-    """Log errors, with (k + 1/2) / (m + 1) for an error of zero on m images, and ZERO_FLOOR where m is unknown."""
+    """Log errors; an error of zero counts as 1/2 in m + 1 images, where m is unknown as half a rounding step, or as
+    ZERO_FLOOR."""
     zero = error <= 0
     if not zero.any():
         return np.log(error), 0
@@ -45,7 +54,7 @@ def log_errors(error: Array, test_examples: Array | None) -> tuple[Array, int]:
         stand_in = 0.5 / (test_examples + 1)
     else:
         smallest = error[~zero].min() if (~zero).any() else np.inf
-        stand_in = np.full_like(error, min(ZERO_FLOOR, 0.5 * smallest))
+        stand_in = np.full_like(error, 0.5 * rounding_step(error) or min(ZERO_FLOOR, 0.5 * smallest))
     return np.log(np.where(zero, stand_in, error)), int(zero.sum())
 
 
@@ -76,7 +85,13 @@ def summarise(
         images = np.broadcast_to(np.asarray(test_examples, dtype=float), size.shape)[order]
     log_error, zeros = log_errors(value, images if is_error else None)
     y = np.exp(log_error)
-    binomial = (1 - np.minimum(y, 1)) / (images * y) if is_error and images is not None else np.zeros_like(y)
+    if images is None or not is_error:
+        # A rounding's own variance, a twelfth of its square; zeros are censored.
+        binomial = (
+            np.where(value <= 0, CENSORED, (rounding_step(value) / y) ** 2 / 12) if is_error else np.zeros_like(y)
+        )
+    else:
+        binomial = (1 - np.minimum(y, 1)) / (images * y)
 
     sizes, index, runs = np.unique(size, return_inverse=True, return_counts=True)
     mean = np.bincount(index, log_error) / runs

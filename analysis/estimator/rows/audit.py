@@ -22,6 +22,7 @@ MIN_SIZES = 5
 MIN_PASSES = 10.0  # each image seen this often: enough steps to fit a training set that the model can fit
 UNDERFIT = 0.5  # share of the test error
 UNDERFIT_FLOOR = 0.05
+NO_CHANGE = 0.05  # fall of the log error with twice the budget: less is nothing
 RISES = 0.5  # rank correlation with n from which on a metric counts as rising
 
 
@@ -126,11 +127,36 @@ def _learning_rate_range(selection: Selection, axis: str) -> Check:
     return Check("learning_rate_range", "passed", text)
 
 
+def _longer_runs(selection: Selection) -> pd.DataFrame:
+    """Finished runs of another budget_factor, with the mean error of the usual ones in `usual`; may be empty."""
+    left = selection.left_out
+    longer = left[(left["status"] == "finished") & left["reason"].str.startswith("budget_factor")]
+    if longer.empty or not _has(longer, "train_size", "test_error"):
+        return longer.iloc[:0]
+    keys = [c for c in ("family", "model", "train_size", "lr") if c in longer.columns]
+    usual = selection.finished.groupby(keys)["test_error"].mean().rename("usual")
+    pairs = longer.merge(usual.reset_index(), on=keys)
+    return pairs[(pairs["usual"] > 0) & (pairs["test_error"] > 0)]
+
+
+def _longer(selection: Selection) -> dict[tuple[str, float], float]:
+    """By model and size the change of the log error where at least twice the budget was tried."""
+    pairs = _longer_runs(selection)
+    if pairs.empty or not len(pairs := pairs[pairs["budget_factor"] >= 2 * selection.budget_factor]):
+        return {}
+    changes = np.log(pairs["test_error"] / pairs["usual"])
+    found = {}
+    for (model, size), own in changes.groupby([pairs["model"].astype(str), pairs["train_size"]]):
+        found[str(model), float(size)] = float(own.mean())  # type: ignore[arg-type]
+    return found
+
+
 def _train_fit(selection: Selection, axis: str) -> Check:
     """Judged by the best model of a family on its training set: a small model of the family may well be too small.
 
     A run that saw every image 10 times had the steps to fit them; if it then still errs on more than half as large a
     share of its training images as of the test images, its steps, its rate or its size limit it, and not the data.
+    It was not the steps where twice as many changed nothing.
     """
     rows = selection.fitted
     if not _has(rows, "train_error", "seen_examples", "train_size", "test_error"):
@@ -140,20 +166,26 @@ def _train_fit(selection: Selection, axis: str) -> Check:
     passes = rows["seen_examples"] / rows["train_size"]
     means = rows.assign(passes=passes).groupby(["family", "train_size", "model"], sort=True)
     cells = means[["train_error", "test_error", "passes"]].mean().reset_index()
-    bad, judged = [], 0
+    bad, judged, answered, longer = [], 0, [], _longer(selection)
     for (_, size), models in cells.groupby(["family", "train_size"]):
         best = models.sort_values(["train_error", "model"]).iloc[0]
         if best["passes"] < MIN_PASSES:
             continue
         judged += 1
         if best["train_error"] > max(UNDERFIT_FLOOR, UNDERFIT * best["test_error"]):
-            bad.append(
-                f"{best['model']} at {size:,.0f}: train error {best['train_error']:.3f}, test {best['test_error']:.3f}"
-            )
+            where = f"{best['model']} at {size:,.0f}"
+            change = longer.get((str(best["model"]), float(size)), -np.inf)
+            if change > -NO_CHANGE:
+                answered.append(f"{where} ({round(100 * np.expm1(change)):+d}%)")
+            else:
+                bad.append(f"{where}: train error {best['train_error']:.3f}, test {best['test_error']:.3f}")
     if bad:
         return Check("train_fit", "failed", f"far from fitting their training images: {_few(bad)}")
     if not judged:
         return Check("train_fit", "unknown", f"no run saw its images {MIN_PASSES:.0f} times")
+    if answered:
+        text = f"the budget is not what limits runs far from fitting their images: doubled, it changes {_few(answered)}"
+        return Check("train_fit", "passed", text)
     return Check("train_fit", "passed", f"training images fitted in all {judged} families and sizes")
 
 
@@ -224,21 +256,16 @@ def _seeds(selection: Selection, axis: str) -> Check:
 
 def _budget_doubled(selection: Selection, axis: str) -> Check:
     """What longer training does to the families' ratio, where it was tried (another budget_factor)."""
-    left = selection.left_out
-    longer = left[(left["status"] == "finished") & left["reason"].str.startswith("budget_factor")]
-    if longer.empty or not _has(longer, "train_size", "test_error"):
+    pairs = _longer_runs(selection)
+    if pairs.empty:
         return Check(
             "budget_doubled", "unknown", "no runs of another budget_factor: what longer training does is not known"
         )
-    keys = [c for c in ("family", "model", "train_size", "lr") if c in longer.columns]
-    usual = selection.finished.groupby(keys)["test_error"].mean().rename("usual")
-    pairs = longer.merge(usual.reset_index(), on=keys)
-    pairs = pairs[(pairs["usual"] > 0) & (pairs["test_error"] > 0)]
     ratio = pd.Series(np.log(pairs["test_error"] / pairs["usual"]), pairs.index)
     change = ratio.groupby(pairs["family"]).mean()
     if set(change.index) != {"vit", "cnn"}:
         return Check("budget_doubled", "unknown", "another budget_factor was tried for one family only")
-    factors = _few(f"{f:g}" for f in sorted(set(longer["budget_factor"])))
+    factors = _few(f"{f:g}" for f in sorted(set(pairs["budget_factor"])))
     vit, cnn = (f"{round(100 * np.expm1(change[f])):+d}%" for f in ("vit", "cnn"))
     text = f"budget_factor {factors} changes the error of the ViT by {vit}, of the CNN by {cnn}"
     apart = abs(change["vit"] - change["cnn"])
