@@ -144,10 +144,9 @@ def _longer(selection: Selection) -> dict[tuple[str, float], float]:
     pairs = _longer_runs(selection)
     if pairs.empty or not len(pairs := pairs[pairs["budget_factor"] >= 2 * selection.budget_factor]):
         return {}
-    changes = np.log(pairs["test_error"] / pairs["usual"])
     found = {}
-    for (model, size), own in changes.groupby([pairs["model"].astype(str), pairs["train_size"]]):
-        found[str(model), float(size)] = float(own.mean())  # type: ignore[arg-type]
+    for (model, size), own in pairs.groupby(["model", "train_size"]):
+        found[str(model), float(str(size))] = float(np.log(own["test_error"] / own["usual"]).mean())
     return found
 
 
@@ -174,7 +173,7 @@ def _train_fit(selection: Selection, axis: str) -> Check:
         judged += 1
         if best["train_error"] > max(UNDERFIT_FLOOR, UNDERFIT * best["test_error"]):
             where = f"{best['model']} at {size:,.0f}"
-            change = longer.get((str(best["model"]), float(size)), -np.inf)
+            change = longer.get((str(best["model"]), float(best["train_size"])), -np.inf)
             if change > -NO_CHANGE:
                 answered.append(f"{where} ({round(100 * np.expm1(change)):+d}%)")
             else:
