@@ -12,7 +12,7 @@ from synthetic import make_record
 
 from analysis.arguments import InputError, TableArguments
 from analysis.estimator.rows.table import load
-from analysis.estimator.rows.wrong_files import read_bits
+from analysis.estimator.rows.wrong_files import difference_variance, read_bits
 from analysis.report.command import main as report
 from scaling.records.record import FILE_NAME, read_record, write_record
 from scaling.records.wrong_images import (
@@ -100,3 +100,28 @@ def test_bits_that_do_not_agree_with_the_row_are_not_used(folder: Path) -> None:
     (folder / "r3" / WRONG_FILE).write_bytes(b"PK")
     with pytest.raises(InputError, match=r"r3.*remove it"):
         read_bits(table)
+
+
+def test_rates_are_compared_image_by_image_on_validation(tmp_path: Path) -> None:
+    """Four images of 200 that only the slower rate gets wrong are no luck; as many among scattered ones may be."""
+    rng = np.random.default_rng(0)
+    wrong = rng.random(200) < 0.3
+    fewer = wrong.copy()
+    fewer[np.flatnonzero(wrong)[:4]] = False
+    for kind, second in (("alike", fewer), ("scattered", rng.permutation(fewer))):
+        for lr, seed, val in ((0.1, 0, wrong), (0.1, 1, wrong), (0.2, 0, second)):
+            record = make_record(
+                name=f"{lr}-{seed}", config_hash=f"{kind}-{lr}-{seed}", lr=lr, seed=seed,
+                test_error=float(wrong.mean()), test_examples=200, val_error=float(val.mean()), val_examples=200,
+            )  # fmt: skip
+            write_record(record, tmp_path / kind / record.name)
+            bits = WrongImages(wrong, val, np.arange(200, dtype=np.int32))
+            write_wrong_images(bits, tmp_path / kind / record.name)
+    alike, scattered = (
+        difference_variance(load(TableArguments(results=(tmp_path / kind,))), "lr", (0.2, 0.1))
+        for kind in ("alike", "scattered")
+    )
+    assert alike == pytest.approx(np.var([-1.0] * 4 + [0.0] * 196, ddof=1) / 200)
+    assert scattered is not None
+    assert scattered > 15 * alike
+    assert difference_variance(load(TableArguments(results=(tmp_path / "alike",))), "lr", (0.3, 0.1)) is None

@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.arguments import InputError
+from analysis.estimator.rows.wrong_files import difference_variance
 
 SEED_SPREAD = 0.05  # between seeds, relative to the error
 NOISE = 2.0  # standard deviations
@@ -136,12 +137,12 @@ def _complete(rows: pd.DataFrame, by: str, errors: dict[Any, pd.Series]) -> tupl
     return [lr for lr, series in errors.items() if seeds.isin(series.index).all()], seeds
 
 
-def _noise(error: float, images: float, runs: float, *, paired: bool) -> float:
+def _noise(error: float, images: float, runs: float, *, paired: bool, counted: float | None) -> float:
     """What the difference of two rates' mean errors may come to by luck. Runs of one seed share their validation
-    images, which halves the part of the images."""
+    images, which halves the part of the images; `counted` is the variance of that part where runs kept their bits."""
     of_images = error * (1 - error) / images
-    variance = (of_images if paired else 2 * of_images) + 2 * (SEED_SPREAD * error) ** 2
-    return float(NOISE * np.sqrt(variance / runs))
+    part = (of_images if paired else 2 * of_images) / runs if counted is None else counted
+    return float(NOISE * np.sqrt(part + 2 * (SEED_SPREAD * error) ** 2 / runs))
 
 
 def _best(rows: pd.DataFrame, by: str) -> Any:
@@ -161,7 +162,8 @@ def _best(rows: pd.DataFrame, by: str) -> Any:
         else:
             mean, other = errors[lr].mean(), errors[best].mean()
             runs = 2 / (1 / len(errors[lr]) + 1 / len(errors[best]))
-        if other - mean > _noise(mean, images, runs, paired=bool(len(shared))):
+        counted = difference_variance(rows, by, (lr, best)) if len(shared) else None
+        if other - mean > _noise(mean, images, runs, paired=bool(len(shared)), counted=counted):
             leads[lr] = other - mean
     return max(sorted(leads), key=lambda lr: leads[lr]) if leads else best
 
