@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import re
 import shlex
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.arguments import InputError, run_command
+from analysis.arguments import InputError, run_command, split_list
 from scaling import __version__
 from scaling.records.wrong_images import WRONG_FILE
 
@@ -25,10 +26,12 @@ USAGE = """usage: python -m analysis.publish report=DIR [key=value ...]
 
 Logs what analysis.report wrote to DIR as one W&B run of job type `analysis`. The last line printed is its place.
   wandb=offline        files in DIR/wandb for `wandb sync`; online needs a key
-  project=vit-scaling  of W&B
-  entity=NAME          by default the key's own
+  project=NAME         of W&B; by default the sweep's, else WANDB_PROJECT, else vit-scaling
+  entity=NAME          by default WANDB_ENTITY, else the key's own
+  tags=[A,B] notes=TEXT name=TEXT  of the run; all of these also as wandb.KEY, as scaling.train has them
   group=NAME           by default the sweep of the results, where there is one"""
-_KEYS = ("report", "wandb", "project", "entity", "group")
+_KEYS = ("report", "wandb", "project", "entity", "group", "tags", "notes", "name")
+_TRAIN_KEYS = ("wandb.mode", "wandb.project", "wandb.entity", "wandb.tags", "wandb.notes", "wandb.name")
 FILES = ("results.csv", "crossover.json", "fits.json")
 
 
@@ -94,17 +97,47 @@ def _training_runs(table: pd.DataFrame) -> list[str]:
     return ids
 
 
+def _short_keys(values: dict[str, str]) -> dict[str, str]:
+    """The words with `wandb.project` and the like, as `scaling.train` has them, under their short names."""
+    short = {key: "wandb" if key == "wandb.mode" else key.removeprefix("wandb.") for key in values}
+    twice = [key for key, name in short.items() if key != name and name in values]
+    if twice:
+        raise InputError(f"{twice[0]} and {short[twice[0]]} are the same: give one of them")
+    return {short[key]: value for key, value in values.items()}
+
+
+def _tags(values: dict[str, str]) -> list[str]:
+    """The user's tags, and those of WANDB_TAGS."""
+    given = [tag for tag in split_list(values.get("tags", "[]")) if tag]
+    return [
+        tag[:64] for tag in (*given, *(t.strip() for t in os.environ.get("WANDB_TAGS", "").split(",") if t.strip()))
+    ]
+
+
+def _project_of(table: pd.DataFrame) -> str | None:
+    """The one project that the sweep's runs were logged to, where their commands name it."""
+    if "overrides" not in table.columns:
+        return None
+    words = table["overrides"].dropna().astype(str).str.extract(r"(?:^|[ '])wandb\.project=([^' ]+)")[0]
+    return str(words.iloc[0]) if len(words) and words.notna().all() and words.nunique() == 1 else None
+
+
 def run(values: dict[str, str]) -> int:
     from scaling.tracking import TrackingError
-    from scaling.tracking.run import RunFacts
+    from scaling.tracking.run import RunFacts, project_problem
     from scaling.tracking.wandb_analysis import Analysis, Options, publish
 
+    values = _short_keys(values)
     if not values.get("report"):
         raise InputError("report= is missing: the folder that analysis.report wrote")
     folder, mode = Path(values["report"]), values.get("wandb", "offline")
     if mode not in ("offline", "online"):
         raise InputError(f"wandb={mode} is neither offline nor online")
     table, crossover, fits = _read_report(folder)
+    project = values.get("project") or _project_of(table) or os.environ.get("WANDB_PROJECT") or "vit-scaling"
+    problem = project_problem(project)
+    if problem is not None:
+        raise InputError(f"project={project} {problem}")
     sweeps = sorted(set(table["sweep"].dropna().astype(str))) if "sweep" in table.columns else []
     group = values.get("group") or (sweeps[0] if len(sweeps) == 1 else folder.resolve().name)
     group = re.sub(r"[^0-9A-Za-z._-]", "_", group)[:100]
@@ -113,11 +146,11 @@ def run(values: dict[str, str]) -> int:
     analysis = Analysis(
         facts=RunFacts(
             id=f"analysis-{hashlib.sha256(content).hexdigest()[:16]}",  # the same report is the same run
-            name=f"analysis of {group}",
+            name=(values.get("name") or f"analysis of {group}")[:128],
             group=group,
             job_type="analysis",
-            tags=("analysis",),
-            notes=None,
+            tags=tuple(dict.fromkeys(("analysis", *_tags(values)))),
+            notes=values.get("notes"),
             config={
                 "level": crossover["level"],
                 "metric": crossover["groups"][0]["metric"],
@@ -135,7 +168,7 @@ def run(values: dict[str, str]) -> int:
         files=[folder / name for name in (*FILES, WRONG_FILE) if (folder / name).is_file()],
         run_ids=run_ids,
     )
-    options = Options(mode=mode, project=values.get("project") or "vit-scaling", entity=values.get("entity"))
+    options = Options(mode=mode, project=project, entity=values.get("entity") or os.environ.get("WANDB_ENTITY") or None)
     try:
         place, arrived = publish(analysis, options)
     except TrackingError as error:
@@ -147,7 +180,7 @@ def run(values: dict[str, str]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(USAGE, _KEYS, run, arguments)
+    return run_command(USAGE, (*_KEYS, *_TRAIN_KEYS), run, arguments)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ from analysis.estimator.crossover.questions import answer_all
 from analysis.estimator.rows.metric import metric_of
 from analysis.estimator.rows.numbers import parse_number, read_column
 from analysis.estimator.rows.table import Reading, read_results
+from analysis.figures.render import draw_curves
+from analysis.figures.style import colours, lines
 
 SIZES = (500, 1000, 2000, 4000, 8000, 16000)
 LAWS = {"vit": lambda n: 0.02 + 10 * n**-0.48, "cnn": lambda n: 0.04 + 2.2 * n**-0.30}
@@ -515,6 +517,19 @@ def test_a_spread_that_cells_give_is_the_noise(tmp_path: Path) -> None:
         wide[spread] = found.families.curves["vit_s"].points.tau
     assert wide[0.03] == pytest.approx(0.03, rel=0.1)  # shrunk a little towards 2%
     assert wide[0.001] < 0.5 * wide[0.03]
+
+
+def test_eight_models_of_a_family_look_unlike() -> None:
+    table = base()
+    more = [table.assign(model=[f"{m}{i}" for m in table["model"]]) for i in range(8)]
+    found = find_crossover(pd.concat(more))
+    colour, line = colours(found), lines(found)
+    assert len({(colour[m], str(line[m])) for m in colour}) == 16
+    figure = draw_curves(found)
+    figure.draw_without_rendering()
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert legend.get_window_extent().y1 < figure.axes[0].get_window_extent().y0  # below the axes, off the points
 
 
 VALUES = st.one_of(

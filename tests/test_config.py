@@ -14,6 +14,7 @@ from scaling.config.model_config import ModelConfig
 from scaling.models.build import build_model, train_flops_per_example
 from scaling.records.cell_fields import known_fields
 from scaling.study.command import cells_of, read_command
+from scaling.tracking.run import facts_of
 
 GROUPS = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("data", "model", "wandb")}
 
@@ -275,3 +276,20 @@ def test_the_record_says_which_budget_rule_it_followed() -> None:
     iso = _cell("budget.rule=epochs", "budget.epochs=3")
     assert known_fields(iso, device="cpu", torch_version="0")["budget_rule"] == "epochs"
     assert known_fields(_cell(), device="cpu", torch_version="0")["budget_rule"] == "steps"
+
+
+def test_a_project_that_w_and_b_refuses_is_refused_before_the_start(make_cell: Callable) -> None:
+    """It was told only by the first run, whose log was lost with exit status 0."""
+    with pytest.raises(ConfigError, match=r"wandb.project=a/b is no name that W&B takes: / in it"):
+        make_cell("wandb.project='a/b'")
+
+
+def test_the_variables_of_w_and_b_are_heeded(make_cell: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("MODE", "disabled"), ("PROJECT", "theirs"), ("ENTITY", "us"), ("TAGS", "a, b")):
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    cell = make_cell("wandb.tags=[c]", "wandb.name=mine", "wandb.notes=why")
+    assert (cell.wandb.mode, cell.wandb.project, cell.wandb.entity) == ("disabled", "theirs", "us")
+    facts = facts_of(cell)
+    assert {"a", "b", "c"} <= set(facts.tags)
+    assert (facts.name, facts.notes) == ("mine", "why")
+    assert make_cell("wandb=online").wandb.mode == "online"  # what is said aloud goes first

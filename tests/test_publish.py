@@ -16,7 +16,7 @@ from synthetic import as_table, make_record
 from wandb_server import ENTITY, WandbServer
 
 from analysis.estimator.rows.table import write_csv
-from analysis.publish import curve_rows, summarize
+from analysis.publish import curve_rows, main, summarize
 
 KEY = {"data": "strokes", "locality": 0.5, "image_size": 16}
 GROUP: dict[str, Any] = {
@@ -140,3 +140,11 @@ def test_numbers_of_summary_and_plot() -> None:
     assert rows[0][:5] == ["strokes locality=0.5 image_size=16", "resnet8", "cnn", "runs", 128.0]
     assert rows[0][5] == pytest.approx(0.36788, abs=1e-5)  # 1/e
     assert rows[2] == ["strokes locality=0.5 image_size=16", "resnet8", "cnn", "fit", 256.0, 0.3, 0.2, 0.4]
+
+
+@pytest.mark.parametrize("word", ["project=a/b", "wandb.project=a:b"])
+def test_a_project_that_w_and_b_refuses_is_refused_before_anything_starts(tmp_path, capsys, word: str) -> None:
+    for name in ("results.csv", "crossover.json", "fits.json"):
+        (tmp_path / name).write_text("seed\n0\n" if name == "results.csv" else "{}")
+    assert main([f"report={tmp_path}", word]) == 2
+    assert "is no name that W&B takes" in capsys.readouterr().err

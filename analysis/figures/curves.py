@@ -13,7 +13,19 @@ from matplotlib.axes import Axes
 from analysis.estimator.crossover.crossings import HORIZON, LIKELY, Interval
 from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.wording import FAMILY, percent
-from analysis.figures.style import CROSSING, GAP, INK, axis_label, colours, log_x, log_y, looks, metric_y
+from analysis.figures.style import (
+    CROSSING,
+    GAP,
+    INK,
+    axis_label,
+    colours,
+    lines,
+    log_x,
+    log_y,
+    looks,
+    metric_y,
+    show_legend,
+)
 
 
 def claimed(crossover: Crossover) -> list[tuple[float, Interval]]:
@@ -62,7 +74,7 @@ def _limits(ax: Axes, crossover: Crossover) -> None:
 def plot_curves(ax: Axes, crossover: Crossover, *, legend: bool = True) -> Axes:
     """Error against size: every fitted run a point, each model's curve with its band, dashed beyond its data."""
     low, high = reach(crossover)
-    colour_of = colours(crossover)
+    colour_of, line_of = colours(crossover), lines(crossover)
     fitted = crossover.selection.fitted
     for model, (family, _, marker) in looks(crossover).items():
         runs, colour = fitted[fitted["model"] == model], colour_of[model]
@@ -75,7 +87,8 @@ def plot_curves(ax: Axes, crossover: Crossover, *, legend: bool = True) -> Axes:
         if curve is None:
             continue
         inside = np.geomspace(*curve.fit_range, 80)
-        ax.plot(inside, curve.predict(inside), color=colour, lw=1.3, label=label, marker=marker, ms=3, markevery=[])
+        look: Any = {"label": label, "marker": marker, "ms": 3, "markevery": [], "ls": line_of[model]}
+        ax.plot(inside, curve.predict(inside), color=colour, lw=1.3, **look)
         grid = np.geomspace(curve.fit_range[0], max(high, curve.fit_range[1]), 120)
         band = curve.interval(grid, crossover.level)
         ax.fill_between(grid, band[:, 0], band[:, 1], color=colour, alpha=0.16, lw=0)
@@ -90,8 +103,8 @@ def plot_curves(ax: Axes, crossover: Crossover, *, legend: bool = True) -> Axes:
         values = fitted[crossover.metric]
         floor = values[values > 0].min() if (values > 0).any() else 1e-4
         ax.set_ylim(bottom=max(ax.get_ylim()[0], floor / 6))
-    if legend and ax.get_legend_handles_labels()[0]:
-        ax.legend(loc="best")
+    if legend:
+        show_legend(ax)
     return ax
 
 

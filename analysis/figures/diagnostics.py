@@ -12,7 +12,7 @@ from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.tables import residuals
 from analysis.estimator.crossover.wording import FAMILY, measured
 from analysis.estimator.rows.selection import Choice
-from analysis.figures.style import INK, METRIC_LABELS, axis_label, colours, log_x, log_y, looks, metric_y
+from analysis.figures.style import INK, METRIC_LABELS, axis_label, colours, log_x, log_y, looks, metric_y, show_legend
 
 
 def plot_residuals(ax: Axes, crossover: Crossover) -> Axes:
@@ -116,5 +116,5 @@ def plot_parameters(ax: Axes, crossover: Crossover) -> Axes:
     ends = {0: sizes[0], len(sizes) - 1: sizes[-1]} if sizes else {}
     for i, size in ends.items():
         ax.plot([], [], "-", lw=2, color=shades[i], label=f"{axis_label(crossover)} = {measured(size)}")
-    ax.legend(loc="best")
+    show_legend(ax)
     return ax

@@ -19,6 +19,7 @@ CROSSING = "#6b7280"
 GAP = "#7048a8"
 COLOURS = {"vit": ("#d55e00", "#e69f00", "#882255", "#cc79a7"), "cnn": ("#0072b2", "#56b4e9", "#009e73", "#332288")}
 # Three markers for four colours: the first twelve models of a family differ.
+LINES: Any = ("-", (0, (5, 1, 1, 1)))  # of the first and the next four models of a family
 MARKERS = {"vit": "oDv", "cnn": "s^P"}
 SHAPES = {"o": "circle", "D": "diamond", "v": "triangle-down", "s": "square", "^": "triangle-up", "P": "cross"}
 
@@ -81,6 +82,25 @@ def looks(crossover: Crossover) -> dict[str, tuple[str, int, str]]:
 
 def colours(crossover: Crossover) -> dict[str, str]:
     return {model: COLOURS[family][i] for model, (family, i, _) in looks(crossover).items()}
+
+
+def lines(crossover: Crossover) -> dict[str, Any]:
+    """Per model the line of its curve: solid for a family's first four, whose colours differ, broken for the next."""
+    seen = {"vit": 0, "cnn": 0}
+    found = {}
+    for model, (family, _, _) in looks(crossover).items():
+        found[model] = LINES[seen[family] // 4 % len(LINES)]
+        seen[family] += 1
+    return found
+
+
+def show_legend(ax: Axes) -> None:
+    """The legend, in the freest corner, or below the axes where it is too long to lie beside the points."""
+    count = len(ax.get_legend_handles_labels()[1])
+    if count > 4:
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)
+    elif count:
+        ax.legend(loc="best")
 
 
 def tick(value: float) -> str:

@@ -22,6 +22,7 @@ from scaling.data.errors import DataError
 from scaling.models.check import check_model
 from scaling.records.files import first_line
 from scaling.tracking import TRACKERS
+from scaling.tracking.run import project_problem
 
 _T = TypeVar("_T")
 # What else to say of a group with a missing setting.
@@ -90,6 +91,8 @@ def _check_run(cell: CellConfig) -> None:
     _require(cell.purpose in ("sweep", "tune"), f"purpose={cell.purpose} is neither sweep nor tune")
     modes = ("offline", "online", "disabled")
     _require(cell.wandb.mode in modes, f"wandb.mode={cell.wandb.mode} is not one of {', '.join(modes)}")
+    problem = project_problem(cell.wandb.project)
+    _require(problem is None, f"wandb.project={cell.wandb.project} {problem}")
     limits = (cell.wandb.init_timeout, cell.wandb.finish_timeout)
     _require(all(0 < limit <= 3600 for limit in limits), f"wandb.*_timeout must be seconds, not {limits}")
     strange = sorted(set(cell.trackers) - set(TRACKERS))

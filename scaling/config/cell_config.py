@@ -136,6 +136,9 @@ class WandbConfig:
     entity: str | None = None
     init_timeout: float = 10.0  # seconds that the service has to take a run
     finish_timeout: float = 10.0  # and the rest of its data at its end; then they wait for `wandb sync`
+    tags: tuple[str, ...] = ()  # beside those that every run gets
+    notes: str | None = None
+    name: str | None = None  # shown in place of the cell's own
 
 
 @dataclass(frozen=True, kw_only=True)

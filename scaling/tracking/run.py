@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,16 @@ def _earlier(cell: CellConfig) -> list[str]:
     return ["interrupted"] * (begun - len(ended)) + ended
 
 
+def project_problem(name: str) -> str | None:
+    """What W&B would refuse of a project's name; None if nothing. It says so only when the first run starts."""
+    bad = sorted({c for c in name if c in "/\\#?%:"})
+    if bad or not name.isprintable():
+        return f"is no name that W&B takes: {' '.join(bad) or 'a control character'} in it"
+    if not 0 < len(name.strip()) <= 128:
+        return "is no name that W&B takes: 1 to 128 characters"
+    return None
+
+
 def facts_of(cell: CellConfig) -> RunFacts:
     """The facts of a training run. A cell begun before says so: tag `retried`, notes, and `attempt` in its config."""
     data, steps = cell.data, cell.steps
@@ -79,17 +90,19 @@ def facts_of(cell: CellConfig) -> RunFacts:
     config |= {"config_hash": cell.config_hash, "steps": steps}
     tags = [cell.model.family, cell.model_label, str(data.name), f"n={data.train_size}"]
     tags += ["tune"] if cell.purpose == "tune" else []
-    notes, earlier = None, _earlier(cell)
+    tags += [*cell.wandb.tags, *(t.strip() for t in os.environ.get("WANDB_TAGS", "").split(",") if t.strip())]
+    notes, earlier = cell.wandb.notes, _earlier(cell)
     if earlier:
         tags.append("retried")
         config["attempt"] = len(earlier) + 1
-        notes = f"attempt {len(earlier) + 1}; the one before: {earlier[-1]}"
+        attempt = f"attempt {len(earlier) + 1}; the one before: {earlier[-1]}"
+        notes = attempt if notes is None else f"{notes} ({attempt})"
     return RunFacts(
         id=cell.config_hash,
-        name=cell.cell_name[-128:],  # W&B refuses longer ones; the end has the hash
+        name=(cell.wandb.name or cell.cell_name)[-128:],  # W&B refuses longer ones; the end has the hash
         group=cell.sweep[:128],
         job_type="train",
-        tags=tuple(tag[:64] for tag in tags),
+        tags=tuple(dict.fromkeys(tag[:64] for tag in tags)),
         notes=notes,
         config=config,
         folder=Path(cell.out) / cell.sweep,
