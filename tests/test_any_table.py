@@ -527,8 +527,7 @@ def test_eight_models_of_a_family_look_unlike() -> None:
     assert len({(colour[m], str(line[m])) for m in colour}) == 16
     figure = draw_curves(found)
     figure.draw_without_rendering()
-    legend = figure.axes[0].get_legend()
-    assert legend is not None
+    [legend] = figure.legends
     assert legend.get_window_extent().y1 < figure.axes[0].get_window_extent().y0  # below the axes, off the points
 
 

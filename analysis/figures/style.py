@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from analysis.estimator.crossover.find_crossover import Crossover
@@ -95,11 +96,13 @@ def lines(crossover: Crossover) -> dict[str, Any]:
 
 
 def show_legend(ax: Axes) -> None:
-    """The legend, in the freest corner, or below the axes where it is too long to lie beside the points."""
-    count = len(ax.get_legend_handles_labels()[1])
-    if count > 4:
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)
-    elif count:
+    """The legend in the freest corner, or below a single panel where it is too long to lie beside the points."""
+    handles, labels = ax.get_legend_handles_labels()
+    figure = ax.get_figure()
+    if len(labels) > 4 and isinstance(figure, Figure) and len(figure.axes) == 1:
+        figure.set_figheight(figure.get_figheight() + 0.16 * ((len(labels) + 1) // 2))
+        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    elif labels:
         ax.legend(loc="best")
 
 
