@@ -12,11 +12,11 @@ import pytest
 
 from analysis import find_crossover
 from analysis.advise.advice import Advice, advise
-from analysis.advise.wording import sentence
-from analysis.calibrate.truths import Cell, simulate
+from analysis.advise.wording import advice_sentence
+from analysis.calibrate.truths import SimulatedCell, simulate
 from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.wording import FAMILY, verdict_sentence
-from analysis.pilot.wording import answer as pilot_answer
+from analysis.pilot.wording import answer_for
 
 TRUTHS = [
     *((truth, "never") for truth in ("level", "apart_2", "apart_5", "apart_10", "apart_20", "parallel", "approach")),
@@ -29,7 +29,7 @@ CLAIMS = ("observed", "extrapolated", "multiple")
 def tables() -> Iterator[tuple[str, pd.DataFrame]]:
     for truth, place in TRUTHS:
         for noise in (0.02, 0.05):
-            cell = Cell(truth, place, noise, "8x3")
+            cell = SimulatedCell(truth, place, noise, "8x3")
             yield cell.name, simulate(cell, seed=5, draw=0)
 
 
@@ -60,9 +60,9 @@ def check_advice(crossover: Crossover, advice: Advice) -> None:
         assert advice.flip is None or advice.flip.probability <= 0.1 + 1e-9
     if advice.level:
         assert verdict.verdict == "equivalent"
-    text = sentence(advice)
+    text = advice_sentence(advice)
     assert ("would flip it (P = " in text) == ("would flip it" in text)
-    said = pilot_answer(advice)
+    said = answer_for(advice)
     for family in ("vit", "cnn"):
         use = f"use the {FAMILY[family]}" in text
         assert use == (advice.family == family) == (f"the {FAMILY[family]}:" in said)
