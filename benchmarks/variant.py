@@ -108,7 +108,7 @@ def ours(values: dict[str, str]) -> Measure:
     from scaling.models.build import train_flops_per_example
     from scaling.models.devices import find_device, keep_freed_memory
     from scaling.training.cell import build
-    from scaling.training.trainer import index_batches, train, uniform_batches
+    from scaling.training.trainer import TrainingSettings, index_batches, train, uniform_batches
 
     keep_freed_memory()
     model_name = "resnet8" if values["model"] == "none" else values["model"]
@@ -140,10 +140,8 @@ def ours(values: dict[str, str]) -> Measure:
 
     def run(steps: int) -> dict[str, float]:
         start, before = time.perf_counter(), processor_seconds()
-        train(
-            model, splits, cell.optim, steps=steps, seed=0, precision=cell.precision, augment=augment,
-            report=lambda point: None,
-        )  # fmt: skip
+        settings = TrainingSettings(optim=cell.optim, steps=steps, seed=0, precision=cell.precision, augment=augment)
+        train(model, splits, settings, report=lambda point: None)
         wait()
         wall, processor = time.perf_counter() - start, processor_seconds() - before
         return dict(images=steps * batch, wall=wall, processor=processor)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from scaling.data.pixels.cache import Decoded, Loader, open_decoded
+from scaling.data.pixels.cache import Decoded, Loader, Source, open_decoded
 from scaling.data.pixels.square import Square
 from scaling.data.sources.catalogue import Catalogue
 
@@ -27,8 +27,8 @@ def loader_of(paths: tuple[str, ...]) -> Loader:
 
 
 def open_small(folder: Path, paths: tuple[str, ...], **options: object) -> Decoded:
-    values = dict(rows=len(paths), paths=paths, limit=10**9) | options
-    return open_decoded(folder, "content", SQUARE, loader_of(paths), **values)
+    source = Source("content", len(paths), paths, loader_of(paths))
+    return open_decoded(folder, source, SQUARE, **(dict(limit=10**9) | options))
 
 
 def reds(decoded: Decoded) -> list[int]:

@@ -14,7 +14,7 @@ from scaling.compose.parse import parse
 from scaling.compose.paths import CONF
 from scaling.data.batches.augment import make_augment
 from scaling.data.splits import load_splits
-from scaling.training.trainer import CurvePoint, train
+from scaling.training.trainer import CurvePoint, TrainingSettings, train
 
 SMALL = ("data.image_size=8", "data.permute_patch=4", "data.train_size=40", "data.test_size=20", "model=resnet8")
 
@@ -30,7 +30,8 @@ def test_settings_reach_the_batch_and_soft_targets_the_loss(make_cell: Callable)
     assert (policy.window, policy.auto, policy.mixup, policy.cutout) == ("crop", "trivial", 0.4, 0.25)
     torch.manual_seed(0)
     model, points = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)), list[CurvePoint]()
-    train(model, splits, cell.optim, steps=30, seed=0, precision="fp32", augment=policy, report=points.append)
+    settings = TrainingSettings(optim=cell.optim, steps=30, seed=0, precision="fp32", augment=policy)
+    train(model, splits, settings, report=points.append)
     assert points[-1].train_loss < points[0].train_loss
 
 
@@ -105,5 +106,6 @@ def test_no_step_waits_for_the_device_but_where_a_number_is_due(make_cell: Calla
     model, points = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)), list[CurvePoint]()
     policy(torch.zeros((4, 1, 8, 8), dtype=torch.uint8), torch.arange(4), torch.zeros(policy.draws, 4))  # tables sent
     with Waiting() as waiting:
-        train(model, splits, cell.optim, steps=100, seed=0, precision="fp32", augment=policy, report=points.append)
+        settings = TrainingSettings(optim=cell.optim, steps=100, seed=0, precision="fp32", augment=policy)
+        train(model, splits, settings, report=points.append)
     assert waiting.count == len(points) == 50

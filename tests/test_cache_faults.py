@@ -14,7 +14,7 @@ import pytest
 from small_cache import SQUARE, loader_of, open_small, reds, write_files
 
 from scaling.data.pixels import decode_all as pixels
-from scaling.data.pixels.cache import open_decoded
+from scaling.data.pixels.cache import Source, open_decoded
 from scaling.data.pixels.square import Square
 
 
@@ -120,7 +120,7 @@ def test_a_read_only_cache_is_read_and_done_without(
     assert open_small(place, paths).note is None  # what is there can be used
     assert len(once) == 6
     others = write_files(tmp_path / "others", 3)
-    found = open_decoded(place, "another", SQUARE, loader_of(others), rows=3, paths=others, limit=10**9)
+    found = open_decoded(place, Source("another", 3, others, loader_of(others)), SQUARE, limit=10**9)
     assert found.images is not None
     assert found.note is not None
     assert "Read-only file system" in found.note
@@ -132,7 +132,7 @@ def test_a_full_disk_is_done_without_and_left_as_it_was(paths: tuple, mounted: C
     room = os.statvfs(place).f_bavail * os.statvfs(place).f_frsize
     (place / "filler").write_bytes(bytes(room - 8192))
     large = Square(image_size=64, channels=3)
-    found = open_decoded(place, "content", large, loader_of(paths), rows=6, paths=paths, limit=10**9)
+    found = open_decoded(place, Source("content", 6, paths, loader_of(paths)), large, limit=10**9)
     assert found.images is not None
     assert found.images.shape == (6, 3, 64, 64)
     assert found.note is not None
@@ -143,7 +143,7 @@ def test_a_full_disk_is_done_without_and_left_as_it_was(paths: tuple, mounted: C
 def _under_a_limit(folder: Path, paths: tuple[str, ...]) -> str | None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
     large = Square(image_size=64, channels=3)
-    return open_decoded(folder, "content", large, loader_of(paths), rows=6, paths=paths, limit=10**9).note
+    return open_decoded(folder, Source("content", 6, paths, loader_of(paths)), large, limit=10**9).note
 
 
 def test_a_limit_on_file_sizes_is_like_a_full_disk(tmp_path: Path, paths: tuple) -> None:

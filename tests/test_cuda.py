@@ -11,7 +11,7 @@ from scaling.data.splits import load_splits
 from scaling.models.build import build_model
 from scaling.records.record import FILE_NAME, read_record
 from scaling.sweep.run_cells import run_cells
-from scaling.training.trainer import evaluate, train
+from scaling.training.trainer import TrainingSettings, evaluate, train
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
@@ -28,10 +28,9 @@ def test_a_few_steps_on_cuda_are_those_on_the_cpu(make_cell: Callable, model: st
         torch.manual_seed(0)
         splits = load_splits(cell.data, torch.device(name))
         network = build_model(cell.model, image_size=16, channels=1, num_classes=10).to(name)
-        train(
-            network, splits, cell.optim, steps=20, seed=0, precision="fp32", augment=Augment(window=augmentation),
-            report=lambda point, kept=reported: kept.append(point.train_loss),
-        )  # fmt: skip
+        augment = Augment(window=augmentation)
+        settings = TrainingSettings(optim=cell.optim, steps=20, seed=0, precision="fp32", augment=augment)
+        train(network, splits, settings, report=lambda point, kept=reported: kept.append(point.train_loss))
         tests[name] = evaluate(network, splits, splits.test, precision="fp32")[:3]
     assert losses["cuda"] == pytest.approx(losses["cpu"], rel=0.02)
     assert tests["cuda"] == pytest.approx(tests["cpu"], rel=0.05)

@@ -21,10 +21,9 @@ _DATA = tuple(f"data.{name}" for name in ("errors", "look", "sources", "pixels",
 FREE = {"scaling": ("config", "records", "tracking", *_DATA)}
 SHARED = {"main", "run", "USAGE"}  # every command has them
 MOST_ENTRIES, MOST_AT_TOP, MOST_PARAMETERS = 14, 16, 7
-# ViT mirrors its published settings; minimise states a batch of problems, array by array; the next two are
-# calls of the contract; the cache's entry and a training run are
-# described by what their only callers hold already.
-MANY_PARAMETERS = {"ViT.__init__", "minimise", "fit_curve", "find_crossover", "open_decoded", "train"}
+# ViT mirrors its published settings; minimise states a batch of problems, array by array; the others are calls of the
+# contract.
+MANY_PARAMETERS = {"ViT.__init__", "minimise", "fit_curve", "find_crossover"}
 
 
 def _files(half: str) -> dict[str, Path]:

@@ -13,6 +13,7 @@ from scaling.data.splits import Splits
 from scaling.training.trainer import (
     CurvePoint,
     Diverged,
+    TrainingSettings,
     evaluate,
     index_batches,
     lr_at,
@@ -77,16 +78,9 @@ def test_weight_decay_spares_norms_biases_and_embeddings() -> None:
 
 
 def _train(model: torch.nn.Module, lr: float, report: list[CurvePoint]) -> None:
-    train(
-        model,
-        _splits(),
-        OptimConfig(lr=lr, batch_size=8, grad_clip=0.0),
-        steps=60,
-        seed=0,
-        precision="fp32",
-        augment=Augment(),
-        report=report.append,
-    )
+    optim = OptimConfig(lr=lr, batch_size=8, grad_clip=0.0)
+    settings = TrainingSettings(optim=optim, steps=60, seed=0, precision="fp32", augment=Augment())
+    train(model, _splits(), settings, report=report.append)
 
 
 def test_learns_what_is_easy_and_reports_what_it_saw() -> None:

@@ -30,7 +30,7 @@ from scaling.records.wrong_images import WrongImages, write_wrong_images
 from scaling.tracking import Tracker, track
 from scaling.training.checkpoint import Checkpoints, clear_checkpoints, stop_request
 from scaling.training.processes import world
-from scaling.training.trainer import CurvePoint, Diverged, evaluate, train
+from scaling.training.trainer import CurvePoint, Diverged, TrainingSettings, evaluate, train
 
 _POINTS_PER_CHECK = 5  # of the training curve: with keep=best about ten looks at the validation set
 
@@ -86,18 +86,15 @@ class Run:
 def _train_and_test(run: Run, checkpoints: Checkpoints) -> dict[str, Any]:
     """Trains the model and returns the fields that only a finished run has. The test set is touched here, once."""
     cell, model, splits = run.cell, run.model, run.splits
+    settings = TrainingSettings(
+        optim=cell.optim,
+        steps=cell.steps,
+        seed=cell.seed,
+        precision=cell.precision,
+        augment=make_augment(cell.data, num_classes=cell.num_classes, fill=splits.mean),
+    )
     with stop_request.waits():
-        seconds = train(
-            model,
-            splits,
-            cell.optim,
-            steps=cell.steps,
-            seed=cell.seed,
-            precision=cell.precision,
-            augment=make_augment(cell.data, num_classes=cell.num_classes, fill=splits.mean),
-            report=run.report,
-            checkpoints=checkpoints,
-        )
+        seconds = train(model, splits, settings, report=run.report, checkpoints=checkpoints)
     measure = functools.partial(evaluate, model, splits, precision=cell.precision)
     train_error, val = measure(splits.train).error, measure(splits.val)
     test = measure(splits.test)

@@ -44,6 +44,17 @@ class CurvePoint:
     seconds: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """What decides a run once its model and images are given."""
+
+    optim: OptimConfig
+    steps: int
+    seed: int  # of the order of the images and of their augmentation
+    precision: str  # fp32 or bf16
+    augment: Augment
+
+
 def index_batches(
     count: int, *, batch_size: int, steps: int, generator: torch.Generator, device: torch.device
 ) -> Iterator[torch.Tensor]:
@@ -90,12 +101,8 @@ def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimiz
 def train(
     model: nn.Module,
     splits: Splits,
-    config: OptimConfig,
+    settings: TrainingSettings,
     *,
-    steps: int,
-    seed: int,
-    precision: str,
-    augment: Augment,
     report: Callable[[CurvePoint], None],
     checkpoints: Checkpoints | None = None,
 ) -> float:
@@ -109,6 +116,7 @@ def train(
         Diverged: the mean loss of an interval is not finite, or above 20 times that of guessing.
         Stopped: the process was asked to stop, and `checkpoints` was given.
     """
+    config, steps, seed, augment = settings.optim, settings.steps, settings.seed, settings.augment
     device, processes = splits.train.labels.device, world()
     forward = processes.wrap(model) if processes else model
     order = torch.Generator().manual_seed(seed)
@@ -143,7 +151,7 @@ def train(
         lr = lr_at(step, steps=steps, warmup=config.warmup, lr=config.lr)
         for group in optimizer.param_groups:
             group["lr"] = lr
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
             logits = forward(splits.inputs(images))
         loss = F.cross_entropy(logits.float(), target, label_smoothing=smoothing)
         loss.backward()

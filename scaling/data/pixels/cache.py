@@ -32,6 +32,16 @@ _CHECK_ALL = 1 << 30  # bytes; entries up to this size are checked whole when a 
 Loader = Callable[[], tuple[Catalogue, np.ndarray | None]]  # the catalogue, and pixels where there are no files
 
 
+@dataclass(frozen=True)
+class Source:
+    """A data set on disk."""
+
+    content: str  # a fingerprint that changes with anything that changes the decoded pixels or their order
+    rows: int  # how many images there are
+    paths: tuple[str, ...] | None  # of the files, one for each row
+    load: Loader
+
+
 class Damaged(Exception):
     """An entry of the cache that is not what was written."""
 
@@ -198,31 +208,19 @@ def discard(place: Path, reason: str) -> None:
     shutil.rmtree(away, ignore_errors=True)
 
 
-def open_decoded(
-    folder: Path,
-    content: str,
-    square: Square,
-    load: Loader,
-    *,
-    rows: int,
-    paths: tuple[str, ...] | None,
-    limit: int,
-    in_memory: bool = True,
-) -> Decoded:
+def open_decoded(folder: Path, source: Source, square: Square, *, limit: int, in_memory: bool = True) -> Decoded:
     """The entry of the cache, made now if it is not there or damaged.
 
     Where the cache cannot be written, the images are decoded into this process's memory, and `note` says so.
 
     Args:
         folder: of the cache.
-        content: fingerprint of the data set's files.
-        rows: how many images there are.
-        paths: of the files, one for each row.
         limit: bytes; above it only the catalogue is kept and the pixels stay in their files.
         in_memory: whether pixels that the cache cannot hold are wanted at all, not only what can be read.
     """
-    size = rows * int(np.prod(square.shape))
-    place = folder / entry_name(content, square)
+    load, paths = source.load, source.paths
+    size = source.rows * int(np.prod(square.shape))
+    place = folder / entry_name(source.content, square)
     keep = size <= limit or paths is None or place.is_dir()
     if not keep:
         place = folder / f"{place.name}-files"

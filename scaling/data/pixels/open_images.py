@@ -6,14 +6,13 @@ import functools
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scaling.data.errors import DataError
-from scaling.data.pixels.cache import Damaged, Decoded, Loader, discard, open_decoded
+from scaling.data.pixels.cache import Damaged, Decoded, Source, discard, open_decoded
 from scaling.data.pixels.square import Square
 from scaling.data.sources import published
 from scaling.data.sources.catalogue import Catalogue
@@ -24,16 +23,6 @@ from scaling.records.files import cache_folder, some
 
 if TYPE_CHECKING:
     from scaling.config import DataConfig
-
-
-@dataclass(frozen=True)
-class Source:
-    """A data set on disk. `content` changes with anything that changes its decoded pixels or their order."""
-
-    content: str
-    rows: int
-    paths: tuple[str, ...] | None
-    load: Loader
 
 
 def _by_contents(kind: str, root: str, cache: Path) -> Source:
@@ -80,17 +69,7 @@ def find_source(place: Place, cache: Path) -> Source:
 
 @functools.lru_cache(maxsize=2)
 def _open(place: Place, square: Square, cache: Path, limit: int, in_memory: bool) -> Decoded:
-    source = find_source(place, cache)
-    return open_decoded(
-        cache,
-        source.content,
-        square,
-        source.load,
-        rows=source.rows,
-        paths=source.paths,
-        limit=limit,
-        in_memory=in_memory,
-    )
+    return open_decoded(cache, find_source(place, cache), square, limit=limit, in_memory=in_memory)
 
 
 def stated_white(white: str) -> float | None:
