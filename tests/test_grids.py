@@ -100,8 +100,8 @@ def sweep_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...
     def make(sweeper: str, *words: str) -> list[Any]:
         (tmp_path / "sweeps").mkdir()
         (tmp_path / "sweeps" / "mine.yaml").write_text(SWEEP + sweeper)
-        search = f"hydra.searchpath=[file://{tmp_path}]"
-        return command.cells_of(["sweeps=mine", search, *words])
+        monkeypatch.chdir(tmp_path)
+        return command.cells_of(["sweeps=mine", *words])
 
     return make
 
