@@ -17,7 +17,6 @@ from typing import Any, NoReturn
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
 from scaling.compose.own_sweeps import register_sweep
@@ -25,6 +24,7 @@ from scaling.compose.paths import CONF, SWEEPS, list_options
 from scaling.compose.start_weights import inherit
 from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, WandbConfig
 from scaling.config.model_config import ModelConfig
+from scaling.records.words import hydra_value
 
 GROUPS = {"data": DataConfig, "model": ModelConfig, "optim": OptimConfig, "budget": BudgetConfig, "wandb": WandbConfig}
 _CHOICES = ("data", "model", "optim", "wandb", "sweeps")  # what a file is chosen for
@@ -40,11 +40,6 @@ class CommandLine:
     config_dir: str | None
     config_name: str
     flags: list[str]  # all of them, as Hydra reads them
-
-
-def quoted(text: str) -> str:
-    """A text as Hydra reads it, whatever signs it holds."""
-    return QuotedString(text, Quote.single).with_quotes()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -100,14 +95,14 @@ def _home(value: str) -> str:
         return value
     parts = [inside] if quote else inside.split(",")
     try:
-        return ",".join(quoted(str(Path(part).expanduser())) if part.startswith("~") else part for part in parts)
+        return ",".join(hydra_value(str(Path(part).expanduser())) if part.startswith("~") else part for part in parts)
     except RuntimeError as error:
         raise ConfigError(f"{value}: there is no such home folder") from error
 
 
 def _shown(key: str, value: str) -> str:
     """The word with its value in quotes, for a shell."""
-    word = f"{key}={quoted(value)}"
+    word = f"{key}={hydra_value(value)}"
     return shlex.quote(word) if re.search(r'["$`\\!]', word) else f'"{word}"'
 
 

@@ -3,5 +3,6 @@
 import sys
 
 from scaling.data.command import main
+from scaling.records.exit_status import exit_status
 
-sys.exit(main())
+sys.exit(exit_status(main))

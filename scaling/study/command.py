@@ -11,11 +11,12 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from scaling.compose.command_words import quoted, read_command_line
+from scaling.compose.command_words import read_command_line
 from scaling.compose.composer import Composer
 from scaling.compose.paths import CONF, ROOT
 from scaling.compose.sweep_file import job_words
 from scaling.config import CellConfig
+from scaling.records.words import hydra_value
 from scaling.study.run_study import plan
 
 
@@ -29,7 +30,7 @@ def read_command(arguments: Sequence[str]) -> tuple[Composer, list[list[str]]]:
     words = list(line.words)
     if line.config_dir is not None:
         words.append(
-            f"hydra.searchpath=[{quoted(f'file://{ROOT}')},{quoted(f'file://{Path(line.config_dir).resolve()}')}]"
+            f"hydra.searchpath=[{hydra_value(f'file://{ROOT}')},{hydra_value(f'file://{Path(line.config_dir).resolve()}')}]"
         )
     with initialize_config_dir(str(CONF), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
