@@ -1,4 +1,4 @@
-"""A finished report in, a run in W&B out: results, fits, crossover, figures and the files as an artifact.
+"""Publishes a finished report as a run in W&B: results, fits, crossover, figures and the files as an artifact.
 
 python -m analysis.publish report=runs/quickstart/report wandb=online
 """

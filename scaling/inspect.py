@@ -1,4 +1,4 @@
-"""A finished run with kept weights, or a checkpoint, in; numbers about what it learned out: `inspect.json` and
+"""Measures what a finished run with kept weights, or a checkpoint, has learned; writes `inspect.json` and
 `inspect.npz`. `python -m scaling.inspect run=RUN`; `python -m analysis.plot run=RUN` draws them.
 """
 

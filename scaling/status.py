@@ -87,7 +87,7 @@ def command_of(cell: CellConfig) -> str:
 
 
 def _running_seconds(cell: CellConfig) -> float:
-    """How long the process at a cell has been there, by the clock; 0 where that cannot be known."""
+    """How long the process running a cell has been there, by the clock; 0 where that cannot be known."""
     try:
         return max(0.0, time.time() - (cell.folder / LOCK_FILE).stat().st_mtime)
     except OSError:

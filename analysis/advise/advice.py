@@ -1,4 +1,4 @@
-"""The answer to one question and a number of images in, advice out: a family, a model, errors, and what flips it.
+"""Turns one question's answer and a number of images into advice: a family, a model, errors, and what flips it.
 
 Errors are read off the draws of the two families' envelopes; gap, probability and flip off the pairs of draws that the
 verdict counts, too. A family is named only at P >= 0.9, within ten times the largest size

@@ -1,4 +1,4 @@
-"""Results and a number of images in, advice out, a sentence first: CNN or ViT?
+"""Reads results and a number of images and prints advice, a sentence first: CNN or ViT?
 
 python -m analysis.advise results=runs/quickstart train_size=20000
 """

@@ -1,4 +1,4 @@
-"""Advice that cannot name a family in, the cheapest further runs that would out, with the commands that make them.
+"""Finds the cheapest further runs where advice cannot name a family, with the commands that make them.
 
 Where the audit holds the runs back, each failed check has runs that fix it. Where the curves are too uncertain, runs
 are weighed before they are made: draws of the two curves stand for the truth in turn, results are drawn from them, and

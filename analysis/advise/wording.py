@@ -1,4 +1,4 @@
-"""Advice in, text out: one sentence first, then what it rests on, what it cannot tell, and what to run."""
+"""Words advice as text: one sentence first, then what it rests on, what it cannot tell, and what to run."""
 
 from __future__ import annotations
 

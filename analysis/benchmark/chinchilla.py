@@ -1,4 +1,4 @@
-"""The published Chinchilla runs in, the joint law's fit and its bootstrap beside the replication's out."""
+"""Fits and bootstraps the joint law on the published Chinchilla runs, beside the replication's numbers."""
 
 from __future__ import annotations
 

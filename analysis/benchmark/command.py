@@ -1,4 +1,4 @@
-"""Public curves in, Markdown tables out: extrapolation, real crossings, the Chinchilla runs, and speed.
+"""Scores the estimator on public curves, in Markdown tables: extrapolation, real crossings, Chinchilla runs, and speed.
 
 Nothing is chosen by looking at the points that are reported: the settings of the first table come from the other data
 sets, and the defaults from those and from simulation.

@@ -1,4 +1,4 @@
-"""A simulated sweep in, processor times out: ours, and scipy's curve_fit with a bootstrap beside it."""
+"""Measures processor times on a simulated sweep: ours, and scipy's curve_fit with a bootstrap beside it."""
 
 from __future__ import annotations
 

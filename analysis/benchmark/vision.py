@@ -1,4 +1,4 @@
-"""The open vision curves in, what the estimator makes of them out: extrapolation, real crossings, winners at the end.
+"""Scores the estimator on the open vision curves: extrapolation, real crossings, winners at the end.
 
 Data: data/curves/vision-benchmark.csv (Alabdulmohsin et al. 2022, arXiv 2209.06640) and vision-crossings.csv, the pairs
 whose smoothed full curves cross exactly once.

@@ -1,4 +1,4 @@
-"""Simulated sweeps whose crossing is known in, a table of how often the estimator's intervals hold it out.
+"""Tabulates how often the estimator's intervals hold the crossing of simulated sweeps, where it is known.
 
 Every sweep is judged once and kept in a file, so that an interrupted calibration goes on where it stopped.
 """

@@ -1,4 +1,4 @@
-"""Judged sweeps in, a Markdown table per question out: coverage, width and openness, false crossings."""
+"""Summarises judged sweeps in a Markdown table per question: coverage, width and openness, false crossings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cell of the calibration in, simulated sweeps whose crossing is known out.
+"""Simulates sweeps whose crossing is known, for a cell of the calibration.
 
 Every truth is a ViT's curve and a CNN's that starts below it; they meet exactly once, at the place asked for, or never.
 `well` truths are among the fitted forms, `misspecified` ones are not (or the fit is not told what it would need);

@@ -1,4 +1,4 @@
-"""Answers to several questions in, the crossover size against what differs between them out."""
+"""Plots the crossover size of several questions against what differs between them."""
 
 from __future__ import annotations
 

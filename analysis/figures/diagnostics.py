@@ -1,4 +1,4 @@
-"""One question's answer in, the panels behind the main plot out: residuals, learning rates, error by parameters."""
+"""Draws the panels behind one question's main plot: residuals, learning rates, error by parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sweep's inspected ViTs in, one page each out: its scaling curves, and beside them attention distance by layer and
+"""Draws a page for each inspected ViT of a sweep: its scaling curves, and beside them attention distance by layer and
 what position embeddings know, against the same training sizes.
 """
 

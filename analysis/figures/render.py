@@ -1,4 +1,4 @@
-"""Answers in, whole figures and their files' bytes out: the panels of `plot`, `panels` and `knob` in one style."""
+"""Renders answers as whole figures and their files' bytes: the panels of `plot`, `panels` and `knob` in one style."""
 
 from __future__ import annotations
 

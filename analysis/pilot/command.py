@@ -1,4 +1,4 @@
-"""A folder of images and a time limit in, advice out: measures this machine and runs a sweep that fits the time.
+"""Gives advice on a folder of images within a time limit: measures this machine and runs a sweep that fits the time.
 
 python -m analysis.pilot data.root=DIR time_limit=30m
 """

@@ -1,4 +1,4 @@
-"""A user's images in, what a pilot has to know of them out; and the table of those images that its sweeps use.
+"""Reads what a pilot has to know of a user's images, and writes the table of those that its sweeps use.
 
 The images are listed by the trainer's own reader and stay where they are. The table leaves out what would spoil a
 comparison: files that cannot be read, copies, and more images than the time allows to decode.

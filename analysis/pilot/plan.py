@@ -1,4 +1,4 @@
-"""What a folder holds, measured rates and a time limit in, the pilot's design out, or the reason why none is honest.
+"""Designs the pilot from a folder's images, measured rates and a time limit, or says why no design is honest.
 
 Honest means: five sizes or more over a factor of five or more, a learning-rate grid for both families, and steps
 enough to fit the training images. On CIFAR-10 at 16 pixels 40 passes over 1,280 images fitted them without augmentation

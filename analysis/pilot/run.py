@@ -1,4 +1,4 @@
-"""A design in, its sweeps run as far as the time allows: a learning-rate grid, then all sizes, a seed at a time.
+"""Runs a design's sweeps as far as the time allows: a learning-rate grid, then all sizes, a seed at a time.
 
 Whatever is recorded is never run again, so that the same command goes on where an earlier one stopped.
 """

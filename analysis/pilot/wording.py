@@ -1,4 +1,4 @@
-"""What a pilot found in, text out: today's answer first, then 3 and 10 times as many images, then what it rests on."""
+"""Words what a pilot found: today's answer first, then 3 and 10 times as many images, then what it rests on."""
 
 from __future__ import annotations
 

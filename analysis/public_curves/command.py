@@ -1,4 +1,4 @@
-"""The public vision benchmark in, a folder out: each ViT-BiT pair's verdict from its first part, and what came then.
+"""Reports on the public vision benchmark: each ViT-BiT pair's verdict from its first part, and what came then.
 
 python -m analysis.public_curves results=vision-benchmark.csv out=results/vision-benchmark
 

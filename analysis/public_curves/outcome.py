@@ -1,4 +1,4 @@
-"""A curve measured to its end in, what really happened out: who leads, and where the curves cross.
+"""Reads off curves measured to their end what really happened: who leads, and where the curves cross.
 
 Dense curves of single runs are smoothed by a local-linear kernel in ln x before they are compared, and a lead counts
 as changed only when it exceeds a hysteresis: a flutter of the noise around a tie is no crossing.

@@ -1,4 +1,4 @@
-"""Results in, a folder out: report.html, report.md, figures/, tables/, results.csv, fits.json, crossover.json.
+"""Writes a report of results: report.html, report.md, figures/, tables/, results.csv, fits.json, crossover.json.
 
 python -m analysis.report results=runs/quickstart out=runs/quickstart/report
 """

@@ -1,4 +1,4 @@
-"""One question's answer in, the same runs on other axes out: error or loss, against data, FLOPs or seconds."""
+"""Puts one question's runs on other axes: error or loss, against data, FLOPs or seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One question's answer and its views in, what the page's interactive plots draw out: plain numbers, for JSON."""
+"""Collects what the page's interactive plots draw of one question's answer and views: plain numbers, for JSON."""
 
 from __future__ import annotations
 

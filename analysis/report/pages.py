@@ -1,4 +1,4 @@
-"""Answers in, the texts of report.html and report.md out: everything that their templates show, as strings."""
+"""Writes the texts of report.html and report.md from answers: everything that their templates show, as strings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One question's answer in, what its section of the report says out: sentences, facts and tables, as strings."""
+"""Builds what one question's section of the report says: sentences, facts and tables, as strings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders of results in, pictures of what their inspected ViTs learned out, for the report's page."""
+"""Draws what the inspected ViTs in folders of results have learned, for the report's page."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Words and YAML in, checked cells out."""
+"""Turns words and YAML into checked cells."""

@@ -1,4 +1,4 @@
-"""Words in, cells out: composes a sweep's overrides as Hydra would, applies the recipe, and parses each cell."""
+"""Turns words into cells: composes a sweep's overrides as Hydra would, applies the recipe, and parses each cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `cells` of a sweep file in, the overrides of every cell out: products, zips, exclusions, the command line's word.
+"""Expands a sweep file's `cells` to every cell's overrides: products, zips, exclusions, the command line's word.
 
 Pure text and lists: free of Hydra and torch.
 
@@ -101,8 +101,8 @@ def read_block(block: Any, read: Callable[[str, Any], list[str]]) -> list[Grid]:
 
 
 def narrow(grids: Sequence[Grid], asked: Values) -> list[Grid]:
-    """The grids after the command line's word: values that the grids have select cells, a value that none has replaces
-    a key's values in every grid."""
+    """Applies command-line overrides. A value that already occurs in a grid keeps only the cells with it; a new value
+    replaces the key's values in every grid."""
     chosen = list(grids)
     for key, values in asked.items():
         known = {value for grid in grids for value in grid.values.get(key, [])}

@@ -1,4 +1,4 @@
-"""A sweep file and the command line in, the words of every cell out."""
+"""Reads a sweep file and the command line and returns the words of every cell."""
 
 from __future__ import annotations
 

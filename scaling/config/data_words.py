@@ -1,4 +1,4 @@
-"""`data.*` words as commands without Hydra take them: texts in, a typed data config out."""
+"""Parses `data.*` words, as commands without Hydra take them, into a typed data config."""
 
 from __future__ import annotations
 

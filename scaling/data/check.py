@@ -1,4 +1,4 @@
-"""The data part of a config, held against what can be known without decoding: refused here, nothing has started."""
+"""Checks the data part of a config against what can be known without decoding: refused here, nothing has started."""
 
 from __future__ import annotations
 

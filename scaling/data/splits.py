@@ -150,7 +150,7 @@ def _load_images(config: DataConfig, device: torch.device) -> tuple[ImageSet, Im
 
 
 def load_splits(config: DataConfig, device: torch.device, *, fingerprint: str | None = None) -> Splits:
-    """One run's splits on `device`; a user's folder is held against the `fingerprint` that the run's identity has.
+    """One run's splits on `device`; a user's folder is compared with the `fingerprint` that the run's identity has.
 
     Raises:
         DataError: the images are not there or no longer what they were.

@@ -1,4 +1,4 @@
-"""Weights in and out: checkpoints of timm, torchvision, the original JAX code and our own into a model, and to disk.
+"""Loads checkpoints of timm, torchvision, the original JAX code and our own into a model, and saves weights to disk.
 
 Nothing in a checkpoint is ever run: PyTorch files are read by weights only, .npz without pickles.
 """

@@ -31,7 +31,7 @@ def recorded(cell: CellConfig) -> Record | None:
     """The cell's record, or None where there is none.
 
     Raises:
-        RecordError: it cannot be believed.
+        RecordError: it is not valid.
         ConfigError: it is not this cell's, or of a later version; it is left as it is.
     """
     path = cell.folder / FILE_NAME

@@ -124,7 +124,7 @@ def is_held(folder: Path) -> bool:
 
 
 def holder(folder: Path) -> str:
-    """ "HOST, process PID" of the process at a cell, as far as it could write it down."""
+    """ "HOST, process PID" of the process running a cell, as far as it could write it down."""
     try:
         values = json.loads((folder / LOCK_FILE).read_text())
         return f"{values['host']}, process {values['pid']}"

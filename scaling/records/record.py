@@ -24,7 +24,7 @@ METRICS = ("train_error", "val_error", "test_error", "test_loss")
 
 
 class RecordError(ValueError):
-    """A record that cannot be believed: not JSON, fields missing, or values that contradict its status."""
+    """A record that is not valid: not JSON, fields missing, or values that contradict its status."""
 
 
 class NewerRecordError(RecordError):

@@ -1,4 +1,4 @@
-"""Validation errors of trials in, the best value of a setting out: at one size, and as a rule over training sizes.
+"""Finds the best value of a setting from validation errors of trials: at one size, and as a rule over training sizes.
 
 One seed's few hundred validation images cannot tell neighbouring values apart, so the best one is not the lowest point
 but the vertex of a parabola in log value through the points near it. Free of torch.

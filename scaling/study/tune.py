@@ -80,7 +80,7 @@ def _entry(found: Found) -> Entry:
     return Entry(
         model=model, data=asked.data, locality=asked.locality, image_size=asked.image_size,
         value=round_setting(found.rule.value), at=round_setting(found.rule.at), exponent=round(found.rule.exponent, 3),
-        # Beyond a factor of four from the sizes that were looked at, the rule is not believed.
+        # Beyond a factor of four from the sizes that were looked at, the rule is not taken to be valid.
         smallest=min(sizes) / 4, largest=max(sizes) * 4, lowest=min(tried), highest=max(tried),
         trials=sum(len(s.errors) for s in found.searches),
         optima=tuple((n, round_setting(o.value)) for n, o in sorted(found.optima.items())), notes=found.notes,

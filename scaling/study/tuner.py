@@ -88,7 +88,7 @@ class Search:
         return [value for value in near if min(tried) < value < max(tried) and value not in tried]
 
     def again(self, seeds: Sequence[int], count: int) -> list[tuple[float, int]]:
-        """`count` runs that are still to be had of the lowest values, all seeds of the best first."""
+        """The next `count` (value, seed) pairs to run: best values first, all seeds of a value together."""
         means = mean_errors(self.trials)
         values = sorted(means, key=lambda value: (means[value], value))
         more = range(max(seeds) + 1, max(seeds) + 1 + count)

@@ -37,7 +37,7 @@ class PoolError(RuntimeError):
 
 @dataclass(frozen=True)
 class End:
-    """How an attempt at a cell ended.
+    """How an attempt to run a cell ended.
 
     status: finished, failed or diverged (there is a record); "unrecorded" (it could not be written, see text); "busy"
     (another process is at it); "elsewhere" (another process has recorded it); "stopped" (asked to stop, no record).

@@ -1,4 +1,4 @@
-"""Jobs in, their records' outcome out: by the project's own pool, or by any other launcher of Hydra.
+"""Runs jobs and returns what their records say: by the project's own pool, or by any other launcher of Hydra.
 
 Whatever launches, cells that are finished are not launched, a crash costs one cell, and the outcome is read from the
 records.
@@ -118,8 +118,7 @@ def _problem(status: str, text: str | None) -> str:
 
 @contextlib.contextmanager
 def _ray_cluster(settings: Any) -> Iterator[None]:
-    """Ray, started before its launcher does it, which then uses it: Ray takes SIGTERM for itself when it starts, and
-    would end the command with another status and without a word."""
+    """Starts Ray before Hydra's launcher does, then restores our SIGTERM handler, which ray.init() replaces."""
     import ray
 
     usual = signal.getsignal(signal.SIGTERM)

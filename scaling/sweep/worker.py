@@ -28,8 +28,8 @@ _FATAL = ("CUDA error", "device-side assert", "an illegal memory access")  # aft
 
 
 def first_process() -> int | None:
-    """A handle that becomes readable when the command that began all this ends, if it is on this machine and known:
-    between it and this worker's parent may lie a launcher that does not end what it has started."""
+    """A pidfd of the original command, or None if it runs on another host (or this system has no pidfds). Needed
+    because a launcher in between may leave its jobs running."""
     host, _, pid = os.environ.get(FIRST_PROCESS, "").rpartition(":")
     if host != socket.gethostname() or not hasattr(os, "pidfd_open"):
         return None

@@ -1,4 +1,4 @@
-"""W&B run folders on disk in, one row per run out, by the client's own reader (`wandb leet inspect`); no network."""
+"""Reads W&B run folders on disk, one row per run, by the client's own reader (`wandb leet inspect`); no network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A W&B project's runs in, one row per run out, through the client's public API; what was read once is kept on disk.
+"""Reads a W&B project's runs, one row per run, through the client's public API; what was read once is kept on disk.
 
 The list of runs is asked for whole, page by page, but light; config and summary only of runs that are not in the cache
 as they are now. A page that has come is kept at once, so that a reading that is cut short goes on where it was.

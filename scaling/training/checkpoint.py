@@ -116,7 +116,7 @@ class Checkpoints:
         return [path for _, path in sorted(((int(m[1]), path) for m, path in named if m), reverse=True)]
 
     def load(self) -> RunState | None:
-        """The newest checkpoint that can be believed; others are set aside, and named in a line."""
+        """The newest valid checkpoint; others are set aside, and named in a line."""
         for path in self._found():
             try:
                 content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Published brackets in, what they say beside an estimate out: "B/32 worse than R50 at 9 M images, better from 90 M".
+"""Sets published brackets beside an estimate: "B/32 worse than R50 at 9 M images, better from 90 M".
 
 A bracket is knowledge of another experiment, censored to two sizes. It is shown, and its probability under the estimate
 is given; it never moves the estimate, since data, recipes and models differ.

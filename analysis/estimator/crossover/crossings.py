@@ -1,4 +1,4 @@
-"""Draws of two curves' difference in, crossings with their intervals and probabilities out.
+"""Finds crossings, with intervals and probabilities, in draws of two curves' difference.
 
 A crossing's place is a distribution over sizes with mass at both ends: in the draws that have not crossed, the crossing
 lies beyond the end (or never comes), or lies before the smallest size. An interval that reaches such mass is open.
@@ -96,7 +96,8 @@ def crossing_places(roots: Array, falls: bool, x: Array, difference: Array, chan
 
 
 def share(holds: NDArray[np.bool_], tied: int | None) -> float:
-    """Of the draws for which something holds: among all or among the tied ones, whichever is less.
+    """Fraction of draws for which `holds` is true, computed over all draws and over the tied draws; the smaller one is
+    returned.
 
     A claim should rest neither on the tie alone nor on the draws that are free of it alone.
     """

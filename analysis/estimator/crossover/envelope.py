@@ -1,4 +1,4 @@
-"""One question's fitted rows in, a curve per model and each family's envelope out.
+"""Fits a curve per model to one question's rows, and builds each family's envelope.
 
 The envelope is the error of whichever model of the family is best at a size, as `val_error` has it.
 """

@@ -1,4 +1,4 @@
-"""Rows of runs in, the verdict of one question out: every ViT-CNN pair, and the two families' envelopes."""
+"""Gives the verdict of one question from its rows of runs: every ViT-CNN pair, and the two families' envelopes."""
 
 from __future__ import annotations
 

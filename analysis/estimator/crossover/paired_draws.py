@@ -1,4 +1,4 @@
-"""Draws of two families' curves in, pairs of draws out, in which the lead changes no faster than leads do.
+"""Pairs draws of two curves so that the lead changes at a realistic rate beyond the data.
 
 Two curves fitted apart know nothing of each other. What the data leave open, such as a floor or the slope beyond the
 largest size, is then drawn for each on its own, and the lead changes far more than the leads of real curves: parallel

@@ -1,4 +1,4 @@
-"""Runs of two models on the same seeds and subsets in, how alike their noise is out, and what that says of their draws.
+"""Measures how alike two models' noise is on the same seeds and subsets, and what that says of their draws.
 
 A subset that happens to be easy is easy for both families, and a seed may be: such noise moves both curves alike, and
 what is known of their difference is more than two curves fitted apart know. Given the draws of both, the likelihood

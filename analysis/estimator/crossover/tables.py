@@ -1,4 +1,4 @@
-"""Answers in, the report's tables out, as numbers: what the pages show and what its CSV files hold."""
+"""Builds the report's tables from answers, as numbers: what the pages show and what its CSV files hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verdicts in, sentences out: the one place that words them, for terminal, report and advice alike."""
+"""Words verdicts as sentences: the one place that does, for terminal, report and advice alike."""
 
 from __future__ import annotations
 

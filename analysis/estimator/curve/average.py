@@ -1,4 +1,4 @@
-"""Curves' points in, replicates of each curve under all forms out, in proportion to what speaks for each form.
+"""Bootstraps each curve under every form; a form gets replicates in proportion to its evidence.
 
 For every form and several sizes of *discrepancy* (discrepancy.py) the most probable parameters are found, and
 the pair gets the weight of its evidence (Laplace's approximation). The uncertainty comes from replicates: noise, prior

@@ -1,4 +1,4 @@
-"""The forms that a scaling curve may have: parameters in, log error and its derivatives out, vectorised over problems.
+"""Evaluates the forms that a scaling curve may have: log error and its derivatives, vectorised over problems.
 
 Parameters are unconstrained (logarithms of what must be positive, so E >= 0 and exponents > 0) and have normal priors,
 weak but proper: they bound what few points cannot, and make the forms' evidence comparable. u = ln(n / n0), with n0

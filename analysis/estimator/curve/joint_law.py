@@ -1,4 +1,4 @@
-"""Losses over model sizes and data sizes of one family in, the joint law E + A / N^alpha + B / n^beta out.
+"""Fits the joint law E + A / N^alpha + B / n^beta to one family's losses over model sizes and data sizes.
 
 As in Hoffmann et al. 2022 (arXiv 2203.15556, approach 3) the sum of Huber losses (delta = 1e-3) of the log residuals is
 minimised from many starts. That sum is tiny and nearly an L1 norm: tolerances must be relative to its scale (it is

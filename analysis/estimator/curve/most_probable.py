@@ -1,4 +1,4 @@
-"""Several curves' problems in, the most probable parameters of one form at every size of discrepancy out.
+"""Finds the most probable parameters of one form for several curves, at every size of discrepancy.
 
 All curves are fitted in one batch, from many starts; shorter curves are padded with points of no weight.
 """

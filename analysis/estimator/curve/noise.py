@@ -1,4 +1,4 @@
-"""Measured errors of one curve in, one point per size with its variance out: the noise model of the fits.
+"""Reduces the measured errors of one curve to a point per size with its variance: the noise model of the fits.
 
 Everything is in natural logarithms, where a curve's seed-to-seed spread is about the same at all sizes. The variance
 of one run is (1 - y) / (m y), the binomial noise of m test images, plus tau^2, the spread over seeds. tau is pooled
@@ -129,7 +129,7 @@ def _spread_beyond(left: Array, binomial: Array, dof: float) -> float:
 def _outliers(value: Array, index: NDArray[np.intp], runs: NDArray[np.int64], binomial: Array) -> NDArray[np.bool_]:
     """(r,) runs so far off the others of their size that of CLEAN clean curves hardly one would have such a run.
 
-    Runs that lie off their size's median are set aside, and each is held against the rest by Student's t.
+    Runs that lie off their size's median are set aside, and each is compared with the rest by Student's t.
     """
     middle = np.array([np.median(value[index == j]) for j in range(len(runs))])
     away, several = np.abs(value - middle[index]), runs[index] > 2

@@ -1,4 +1,4 @@
-"""The rows behind a verdict in, a list of checks out: does this comparison deserve a verdict?
+"""Checks the rows behind a verdict and returns a list of checks: does this comparison deserve a verdict?
 
 A check *fails* where the column is there and bad, which holds the verdict back; it is *unknown* where the column is
 absent, which warns. `budget_doubled` and `seeds` never fail: they say how far the answer can be trusted.

@@ -1,4 +1,4 @@
-"""Tells data sets of one name apart by their pictures: a table in, the data set of every row and what to say of it out.
+"""Tells data sets of one name apart by their pictures: returns every row's data set, and what to say of it.
 
 A record's `data_fingerprint` is of the pictures, labels and splits. Several under one name are separate questions.
 """

@@ -1,4 +1,4 @@
-"""One question's rows in, the rows that are fitted out, with the learning rate chosen and a reason for every other row.
+"""Selects the rows of one question that are fitted: chooses the learning rate, with a reason for every other row.
 
 - Rows that did not finish are never fitted.
 - A cell that two sweeps hold is one run.
@@ -7,7 +7,7 @@
 - Rows that differ in another setting of the recipe, such as a tuner's trials of the weight decay, never share a curve:
   the better one is fitted, by the same rule.
 - Per model and size the learning rate with the lowest mean `val_error` over the sweep's seeds is fitted, among the
-  rates that ran with all of them; ties go to the lower rate. A rate with fewer seeds is held against that one on the
+  rates that ran with all of them; ties go to the lower rate. A rate with fewer seeds is compared with it on the
   seeds that both have, and has to beat it by more than noise: the lowest of several single runs is low by luck, too.
   Never on `test_error`.
 """
@@ -126,8 +126,8 @@ def _by_seed(rows: pd.DataFrame, by: str) -> dict[Any, pd.Series]:
 
 
 def _complete(rows: pd.DataFrame, by: str, errors: dict[Any, pd.Series]) -> tuple[list[Any], pd.Index]:
-    """The rates that ran with all seeds of the sweep (a tuner's trials have seeds of their own) and these seeds; where
-    no rate has them all, those of the rate with the most."""
+    """Learning rates that ran with every sweep seed, and that set of seeds. Tuner trials do not add seeds. If no rate
+    is complete, the seeds of the rate with the most runs are used."""
     trial = rows["purpose"].eq("tune") if "purpose" in rows.columns else pd.Series(False, rows.index)
     seeds = max((series.index for series in errors.values()), key=len)
     if not trial.all():

@@ -1,4 +1,4 @@
-"""What `results=` names in, tables out: records, CSV, Parquet, JSONL or a W&B project; rows know their source."""
+"""Reads what `results=` names into tables: records, CSV, Parquet, JSONL or a W&B project; rows know their source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of any source in, one checked table out: a row per run, columns named as in the record."""
+"""Joins tables of any source into one checked table: a row per run, columns named as in the record."""
 
 from __future__ import annotations
 

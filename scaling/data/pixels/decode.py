@@ -84,8 +84,8 @@ def to_square(picture: Image, square: Square) -> np.ndarray:
 
 def _decode_jpeg(content: bytes, header: ImageFile) -> np.ndarray | None:
     """A grey or RGB JPEG by libjpeg-turbo's whole decoder, which has PIL's pixels and tells its warnings, which PIL
-    passes over: where data are damaged the rest of the picture is grey, or garbage. It sees codes that cannot be and
-    data too short or too long for the picture, not every wrong bit.
+    passes over: where data are damaged the rest of the picture is grey, or garbage. Detects invalid codes and data
+    of the wrong length; a flipped bit may pass.
 
     Returns:
         uint8 (height, width, 1 or 3), or None where it is left to PIL: other colours, what this way does not know, or
