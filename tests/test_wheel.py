@@ -34,5 +34,9 @@ def test_wheel_trains_from_another_directory(tmp_path: Path) -> None:
     assert "1 cells finished" in out
     assert list(work.glob("runs/single/*/record.json"))
     assert "crossover.json" in run("analysis.report", "--help")
+    (work / "mine.yaml").write_text("hydra: {mode: MULTIRUN, sweeper: {cells: [{model: [resnet8], seed: [0, 1]}]}}\n")
+    assert "2 cells finished" in run("scaling.console", "train", "sweeps=./mine.yaml", *small, "wandb=disabled")
+    assert len(list(work.glob("runs/mine/*/record.json"))) == 2
+    assert (site / "bin" / "vit-scaling").is_file()
     templates = {file.name for file in (ROOT / "analysis" / "report" / "templates").iterdir()}
     assert {file.name for file in (site / "analysis" / "report" / "templates").iterdir()} == templates
