@@ -20,6 +20,7 @@ import pandas as pd
 
 from analysis.arguments import InputError, run_command, split_list
 from scaling import __version__
+from scaling.records.question import QUESTION
 from scaling.records.wrong_images import WRONG_FILE
 
 USAGE = """usage: python -m analysis.publish report=DIR [key=value ...]
@@ -37,7 +38,7 @@ FILES = ("results.csv", "crossover.json", "fits.json")
 
 def _label(key: dict[str, Any]) -> str:
     words = [str(key.get("data") or "results")]
-    words += [f"{name}={key[name]}" for name in ("locality", "image_size", "num_classes") if key.get(name) is not None]
+    words += [f"{name}={key[name]}" for name in QUESTION if name != "data" and key.get(name) is not None]
     return " ".join(words)
 
 

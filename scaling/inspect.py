@@ -24,6 +24,7 @@ from scaling.config import CellConfig, ConfigError
 from scaling.records.cell_folder import BEST_FILE, WEIGHTS_FILE
 from scaling.records.exit_status import exit_status
 from scaling.records.files import one_line, write_whole
+from scaling.records.question import IN_EVERY_KEY
 from scaling.records.record import FILE_NAME, Record, find_records, read_record
 
 USAGE = """usage: python -m scaling.inspect run=PATH [images=128]
@@ -40,7 +41,7 @@ Writes inspect.json (numbers) and inspect.npz (arrays) about what a ViT learned.
 
 EXAMPLES = 8  # images whose rollout is kept
 _BATCH = 32
-_SAID = ("name", "family", "model", "width", "depth", "patch_size", "data", "locality", "image_size", "train_size",
+_SAID = ("name", "family", "model", "width", "depth", "patch_size", *IN_EVERY_KEY, "train_size",
          "subset_seed", "seed", "lr", "steps", "test_error", "init_from")  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from analysis.advise.train_commands import Cells
 from analysis.estimator.rows.audit import MIN_SIZES
 from analysis.estimator.rows.selection import Selection
+from scaling.records.words import round_setting
 
 
 def nice(size: float) -> int:
@@ -66,7 +67,7 @@ def _mend_grid(selection: Selection, target: float) -> list[Cells]:
     for model in sorted({c.model for c in selection.choices} - varied):
         own = sorted((c for c in selection.choices if c.model == model), key=lambda c: c.train_size)
         middle = own[len(own) // 2]
-        rates = tuple(middle.lr * f for f in (1 / 16, 1 / 4, 4, 16))
+        rates = tuple(round_setting(middle.lr * f) for f in (1 / 16, 1 / 4, 4, 16))
         cells.append(Cells(model, (int(middle.train_size),), (_first_seed(selection, model),), rates))
     return cells
 
@@ -80,9 +81,9 @@ def _mend_edge(selection: Selection, target: float) -> list[Cells]:
         best = choice.tried.index(choice.lr)
         step = max(2.0, choice.tried[-1] / choice.tried[-2])
         if best == 0:
-            rates: tuple[float, ...] = (choice.lr / step, choice.lr / step**2)
+            rates: tuple[float, ...] = (round_setting(choice.lr / step), round_setting(choice.lr / step**2))
         elif best == len(choice.tried) - 1:
-            rates = (choice.lr * step, choice.lr * step**2)
+            rates = (round_setting(choice.lr * step), round_setting(choice.lr * step**2))
         else:
             continue
         cells.append(

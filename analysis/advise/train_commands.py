@@ -49,6 +49,12 @@ def results_out(paths: Sequence[Path], sweep: Any) -> str | None:
     return None
 
 
+def _exact(rate: float) -> str:
+    """Writes a rate so that a cell that is there keeps its name and hash."""
+    short = f"{rate:g}"
+    return short if float(short) == rate else repr(float(rate))
+
+
 def command(row: Mapping[str, Any], cells: Cells, *, out: str | None = None) -> str | None:
     """The command line that runs `cells` with the recipe of `row`; None where the row cannot be run again."""
     known = overrides_of(row)
@@ -61,7 +67,7 @@ def command(row: Mapping[str, Any], cells: Cells, *, out: str | None = None) -> 
     values["data.train_size"] = ",".join(map(str, cells.sizes))
     values["seed"] = ",".join(map(str, cells.seeds))
     if cells.rates:
-        values["optim.lr"] = ",".join(f"{r:.4g}" for r in cells.rates)
+        values["optim.lr"] = ",".join(map(_exact, cells.rates))
     if out is not None:
         values["out"] = hydra_value(out)
     several = max(len(cells.sizes), len(cells.seeds), len(cells.rates)) > 1

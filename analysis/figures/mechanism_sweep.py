@@ -20,10 +20,11 @@ from analysis.estimator.crossover.questions import find_crossovers
 from analysis.figures.curves import plot_curves
 from analysis.figures.mechanism import read_run
 from analysis.figures.style import COLOURS, INK
+from scaling.records.question import IN_EVERY_KEY
 
 Numbers = Mapping[str, Any]
 
-KEY = ("model", "data", "locality", "image_size", "depth")
+KEY = ("model", *IN_EVERY_KEY, "depth")
 
 
 def _size_axis(ax: Axes, sizes: Sequence[int]) -> None:
@@ -126,8 +127,6 @@ def draw_sweeps(path: Path) -> dict[str, Figure]:
     figures = {}
     for key, runs in groups.items():
         model, _, locality, image_size, _ = key
-        same = [
-            c for c in found if all(c.key.get(k, runs[0][k]) == runs[0][k] for k in ("data", "locality", "image_size"))
-        ]
+        same = [c for c in found if all(c.key.get(k, runs[0][k]) == runs[0][k] for k in IN_EVERY_KEY)]
         figures[f"mechanism-{model}-loc{locality:g}-{image_size}px.png"] = draw_sweep(runs, next(iter(same), None))
     return figures

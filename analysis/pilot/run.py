@@ -15,6 +15,7 @@ from analysis.arguments import InputError
 from analysis.pilot.plan import MAX_SEEDS, RATE_GRID, Design, MachineRates, cell_seconds, sweep_seconds
 from analysis.pilot.sweep import Sweeps, TimeUp, grid_text, log_line, records
 from scaling.records.record import Record
+from scaling.records.words import round_setting
 
 PilotCell = tuple[str, int, int, float]  # model, size, seed, learning rate
 EXTENSIONS = 2  # times that a grid grows towards a best rate at its edge
@@ -41,8 +42,18 @@ class PilotProgress:
     complete: bool  # nothing more would fit, or MAX_SEEDS are there
 
 
+def _as_recorded(lr: float) -> float:
+    """Keeps the rate of a record or recipe as it stands: runs whose rates agree in six digits are of one rate."""
+    return float(f"{lr:.6g}")
+
+
+def _first_grid(lr: float) -> list[float]:
+    """Returns the recipe's own rate between two new ones."""
+    return [round_setting(lr / RATE_GRID), _as_recorded(lr), round_setting(lr * RATE_GRID)]
+
+
 def _done(sweeps: Sweeps) -> dict[PilotCell, Record]:
-    return {(r.model, r.train_size, r.seed, float(f"{r.lr:.6g}")): r for r in records(sweeps.folder)}
+    return {(r.model, r.train_size, r.seed, _as_recorded(r.lr)): r for r in records(sweeps.folder)}
 
 
 @dataclass(frozen=True)
@@ -82,12 +93,12 @@ def _tried(design: Design, done: Mapping[PilotCell, Record], model: str) -> Trie
 def next_rates(best: float, tried: Sequence[float]) -> list[float]:
     """The neighbours of the best rate that were not tried: a grid grows until its best lies inside."""
     wanted = (best / RATE_GRID, best * RATE_GRID)
-    return [float(f"{lr:.6g}") for lr in wanted if not any(abs(lr / t - 1) < 0.05 for t in tried)]
+    return [round_setting(lr) for lr in wanted if not any(abs(lr / t - 1) < 0.05 for t in tried)]
 
 
 def _tune(sweeps: Sweeps, root: Path, design: Design, rates: MachineRates) -> dict[str, float]:
     """Runs the grids, which grow towards a best rate at their edge, and returns each model's best rate."""
-    wanted = {m: [float(f"{rates.lr[m] * f:.6g}") for f in (1 / RATE_GRID, 1, RATE_GRID)] for m in design.models}
+    wanted = {m: _first_grid(rates.lr[m]) for m in design.models}
     chosen: dict[str, float] = {}
     for _ in range(EXTENSIONS + 1):
         grid = [(m, design.grid_size, s, lr) for m in design.models for lr in wanted[m] for s in range(design.seeds)]
@@ -101,7 +112,7 @@ def _tune(sweeps: Sweeps, root: Path, design: Design, rates: MachineRates) -> di
             tried = _tried(design, _done(sweeps), model)
             if not tried.means:
                 raise InputError(f"{model} failed at every learning rate: {log_line(sweeps.log, 0)}")
-            chosen[model] = tried.choose(float(f"{rates.lr[model]:.6g}"))
+            chosen[model] = tried.choose(_as_recorded(rates.lr[model]))
             wanted[model] = next_rates(tried.best, tried.rates)
     return chosen
 

@@ -14,8 +14,7 @@ from analysis.arguments import InputError
 from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.figures.mechanism import draw_run, read_run
 from analysis.figures.mechanism_sweep import KEY, draw_sweep, group_runs
-
-_QUESTION = ("data", "locality", "image_size")
+from scaling.records.question import IN_EVERY_KEY
 
 
 def pictures(paths: Sequence[Path], crossovers: Sequence[Crossover]) -> list[list[dict[str, str]]]:
@@ -31,7 +30,7 @@ def pictures(paths: Sequence[Path], crossovers: Sequence[Crossover]) -> list[lis
     for kind, runs in group_runs([numbers for numbers, _ in found.values()]).items():
         about = dict(zip(KEY, kind, strict=True))
         for i, crossover in enumerate(crossovers):
-            if any(crossover.key.get(k, about[k]) not in (about[k], None) for k in _QUESTION):
+            if any(crossover.key.get(k, about[k]) not in (about[k], None) for k in IN_EVERY_KEY):
                 continue
             largest = max(runs, key=lambda run: (run["train_size"], -run["seed"]))
             numbers, arrays = next(pair for pair in found.values() if pair[0] is largest)

@@ -25,12 +25,8 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from scaling.compose.paths import CONF
 from scaling.config import CellConfig, ConfigError
 from scaling.records.files import one_line, write_whole
-from scaling.records.words import key_of
-
-
-def round_setting(value: float) -> float:
-    """Three significant digits: what a person would write, and the same cell by any road."""
-    return float(f"{value:.3g}")
+from scaling.records.question import Question, question_of
+from scaling.records.words import key_of, round_setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +49,9 @@ class Entry:
     notes: tuple[str, ...] = ()
 
     def matches(self, cell: CellConfig) -> bool:
-        data = cell.data
-        mine = (self.model, self.data, self.locality, self.image_size)
-        return mine == (cell.model_label, data.name, data.locality, data.image_size)
+        asked = question_of(cell)
+        mine = Question(self.data, self.locality, self.image_size, asked.num_classes)  # its file names no classes
+        return (self.model, mine) == (cell.model_label, asked)
 
     def value_at(self, train_size: float) -> float:
         size = min(max(train_size, self.smallest), self.largest)

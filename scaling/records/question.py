@@ -19,6 +19,8 @@ class Question:
 
 # Rows of results that differ in these belong to different verdicts.
 QUESTION: tuple[str, ...] = tuple(field.name for field in fields(Question))
+# In every question's key; the classes join it where they vary.
+IN_EVERY_KEY = tuple(name for name in QUESTION if name != "num_classes")
 
 
 def question_of(cell: CellConfig) -> Question:

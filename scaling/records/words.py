@@ -30,6 +30,11 @@ def hydra_value(value: HydraValue) -> str:
     return QuotedString(value, Quote.single).with_quotes()
 
 
+def round_setting(value: float) -> float:
+    """Rounds a new learning rate to three significant digits: what a person would write, the same cell by any road."""
+    return float(f"{value:.3g}")
+
+
 def key_of(word: str) -> str:
     """Returns the key that a word sets: `data.root` of `+data.root=DIR`."""
     return word.split("=", 1)[0].lstrip("+~")

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scaling.compose.paths import CONF
-from scaling.compose.recipe import Entry, Recipe, round_setting, write_recipe
+from scaling.compose.recipe import Entry, Recipe, write_recipe
 from scaling.config import ConfigError
+from scaling.records.words import round_setting
 from scaling.study.optimum import Optimum, Rule, find_optimum, fit_rule, mean_errors
 from scaling.study.tuner import Asked, Asker, Search, Tuner, asker_of, setting
 

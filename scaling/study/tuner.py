@@ -11,13 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from scaling.compose.composer import Composer, Job
-from scaling.compose.recipe import round_setting
 from scaling.compose.study_config import StudyConfig, TuningConfig
 from scaling.config import CellConfig, ConfigError
 from scaling.records.files import last_line
 from scaling.records.question import Question, question_of
 from scaling.records.record import FILE_NAME, read_record
-from scaling.records.words import HydraValue, replace_words
+from scaling.records.words import HydraValue, replace_words, round_setting
 from scaling.study.optimum import Optimum, Trial, best_value, find_optimum, mean_errors
 
 FAR = 8  # between the two sizes that are tuned

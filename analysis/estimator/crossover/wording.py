@@ -12,6 +12,7 @@ import numpy as np
 from analysis.estimator.crossover.crossings import HORIZON, Interval
 from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.verdict import Verdict
+from scaling.records.question import QUESTION
 
 FAMILY = {"vit": "ViT", "cnn": "CNN"}
 UNITS = {"train_size": "images", "seen_examples": "examples seen", "train_flops": "FLOPs", "train_seconds": "seconds"}
@@ -82,7 +83,7 @@ def title(key: Mapping[str, Any]) -> str:
         parts.append(f"{key['num_classes']:g} classes")
     if "data_fingerprint" in key:
         parts.append(f"pictures {key['data_fingerprint'][:8]}" if key["data_fingerprint"] else "pictures not recorded")
-    usual = ("data", "locality", "image_size", "num_classes", "data_fingerprint")
+    usual = (*QUESTION, "data_fingerprint")
     for name, value in key.items():
         if name == "provenance":
             parts.append(Path(str(value)).name)  # the file is the question

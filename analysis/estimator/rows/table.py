@@ -22,7 +22,7 @@ from analysis.estimator.rows.numbers import read_column
 from analysis.estimator.rows.sources import PROVENANCE, read_source
 from analysis.estimator.rows.wide import lengthen
 from analysis.estimator.rows.wrong_files import WRONG
-from scaling.records.question import QUESTION
+from scaling.records.question import IN_EVERY_KEY, QUESTION
 from scaling.records.record import COLUMNS
 
 
@@ -215,7 +215,7 @@ def split_questions(table: pd.DataFrame, extra: Iterable[str] = ()) -> list[tupl
     groups: Iterable[Any] = table.groupby([*present, sets.rename(FINGERPRINT)], dropna=False, sort=True)
     for values, rows in groups:
         found = dict(zip((*present, FINGERPRINT), values, strict=True))
-        key = {c: _key_value(found.get(c)) for c in QUESTION[:3]}
+        key = {c: _key_value(found.get(c)) for c in IN_EVERY_KEY}
         if "num_classes" in found and table["num_classes"].nunique() > 1:
             key["num_classes"] = _key_value(found["num_classes"])
         key |= {c: _key_value(found[c]) for c in extra if c in found}
@@ -226,7 +226,7 @@ def split_questions(table: pd.DataFrame, extra: Iterable[str] = ()) -> list[tupl
         rows.attrs["notes"] = notes.get((name, found[FINGERPRINT]), [])
         parts.append((key, rows))
     if not parts:
-        parts = [(dict.fromkeys(QUESTION[:3]), table)]
+        parts = [(dict.fromkeys(IN_EVERY_KEY), table)]
     # The images as they are come first: they are the question, lower localities its control.
     return sorted(parts, key=lambda p: (str(p[0]["data"]), -(p[0]["locality"] or 0), str(p[0]["image_size"])))
 
