@@ -199,7 +199,7 @@ def test_imported_curves_fail_nothing_but_too_few_sizes() -> None:
     found = statuses(table, "seen_examples")
     assert found.pop("sizes") == "passed"
     assert set(found.values()) == {"unknown"}
-    assert len(found) == len(CHECKS) - 1
+    assert len(found) == len(CHECKS) - 2  # nor does leaks apply to a table without that column
 
 
 def test_a_tuners_trials_demand_no_other_cells(good: pd.DataFrame) -> None:
@@ -230,3 +230,19 @@ def test_a_rate_with_one_easy_seed_makes_no_edge(good: pd.DataFrame) -> None:
     good.loc[grid & (good["lr"] == 1e-2), "val_error"] -= 0.02
     good.loc[lowest, "val_error"] = 0.21
     assert statuses(good[~(lowest & (good["seed"] != 0))])["learning_rate_edge"] == "passed"
+
+
+KEPT = "model=resnet8 data=folder data.leaks=keep"
+DROPPED = "model=resnet8 data=folder"
+
+
+@pytest.mark.parametrize(
+    ("leaks", "overrides", "status"),
+    [(None, DROPPED, None), (0, DROPPED, "passed"), (3, DROPPED, "passed"), (3, KEPT, "failed"), (3, None, "failed")],
+)
+def test_copies_of_test_images_in_training_hold_the_verdict_back(
+    good: pd.DataFrame, leaks: int | None, overrides: str | None, status: str | None
+) -> None:
+    table = good.drop(columns="overrides", errors="ignore").assign(leaks=leaks, near_leaks=50)
+    table = table if overrides is None else table.assign(overrides=overrides)
+    assert statuses(table).get("leaks") == status

@@ -49,7 +49,7 @@ def seen(make_cell: Callable, tmp_path: Path) -> Callable:
             folder.mkdir(parents=True, exist_ok=True)
             save(folder / f"{i}{suffix}", values[i % 2])
         shape = (f"data.image_size={SIZE}", f"data.channels={channels}", "data.train_size=2")
-        config = make_cell("data=folder", f"data.root={tmp_path / 'own'}", *shape, *words).data
+        config = make_cell("data=folder", f"data.root={tmp_path / 'own'}", "data.leaks=keep", *shape, *words).data
         forget()
         decoded = open_images(config)
         images = np.asarray(decoded.images)
@@ -136,7 +136,7 @@ def test_what_is_white_is_the_same_in_training_and_test(make_cell: Callable, tmp
             (tmp_path / "own" / split / name).mkdir(parents=True)
             for i in range(4):
                 write_png16(tmp_path / "own" / split / name / f"{i}.png", np.full((SIZE, SIZE), top - i), 0)
-    words = (f"data.root={tmp_path / 'own'}", f"data.image_size={SIZE}", "data.train_size=2")
+    words = (f"data.root={tmp_path / 'own'}", f"data.image_size={SIZE}", "data.train_size=2", "data.leaks=keep")
     decoded = open_images(make_cell("data=folder", *words).data)
     assert set(np.asarray(decoded.images)[decoded.catalogue.rows("train")].ravel()) == {round(255 * 1000 / 4000)}
 

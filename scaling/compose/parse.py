@@ -17,6 +17,7 @@ from scaling.compose.plain_errors import type_error
 from scaling.compose.start_weights import InitError, check_start
 from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, WandbConfig
 from scaling.config.model_config import ModelConfig, ModelError
+from scaling.data.at_start import seen_at_start
 from scaling.data.check import check_data
 from scaling.data.errors import DataError
 from scaling.models.check import check_model
@@ -194,4 +195,8 @@ def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
 
         shape = dict(image_size=data.image_size, channels=data.channels, num_classes=classes)
         cell = dataclasses.replace(cell, flops_per_example=config_train_flops(cell.model, **shape))
-    return dataclasses.replace(cell, start_fingerprint=start_fingerprint)
+    try:  # last: it may have to decode
+        seen = seen_at_start(data)
+    except DataError as error:
+        raise ConfigError(str(error)) from error
+    return dataclasses.replace(cell, start_fingerprint=start_fingerprint, data_seen=seen)

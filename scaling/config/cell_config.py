@@ -59,9 +59,11 @@ class DataConfig:
     loaders: int | None = None  # worker processes of a run that streams; null: as many as cores, 8 at most
     cache: str | None = None  # folder of decoded images; null: SCALING_CACHE, else the user's cache folder
     cache_gb: float = 32.0  # sets that are larger when decoded stay in their files
-    # How the files are read: what follows from it is in the fingerprint.
+    # How the files are read: what follows from it is in the fingerprint, or in `data_seen`.
     layout: str = "auto"  # or classes: every folder in root is a class, even one that is called train
     columns: Columns = field(default_factory=Columns)  # of a table or Parquet file
+    leaks: str = "drop"  # exact copies of held-out images in training: drop, keep or refuse
+    group: str | None = None  # parent, or a CSV file: images that stay on one side of every split
     own: tuple[str, ...] = ()  # folders of this project's output, which are no data; filled in by `parse`
 
     def identity(self) -> dict[str, Any]:
@@ -69,7 +71,7 @@ class DataConfig:
         results from before keep their hash."""
         values = dataclasses.asdict(self)
         drawn = self.kind == "strokes"
-        unseen = ("root", "stream", "loaders", "cache", "cache_gb", "layout", "columns", "own")
+        unseen = ("root", "stream", "loaders", "cache", "cache_gb", "layout", "columns", "leaks", "group", "own")
         for key in (*unseen, "val_share" if drawn else "name"):
             del values[key]
         if self.kind in ("table", "parquet", "npz"):  # the same images in another container are the same data
@@ -169,6 +171,7 @@ class CellConfig:
     pretrained: str | None = None
     start_fingerprint: str = ""  # of the weights that the run starts from; filled in by `parse`
     fingerprint: str = ""  # of the data; filled in by `parse`
+    data_seen: tuple[tuple[str, Any], ...] = ()  # what only decoded pixels show and affects a result; by `parse`, too
     num_classes: int = 0
     flops_per_example: float | None = None  # of a training step; filled in by `parse` where the budget counts in it
     overrides: tuple[str, ...] = ()
@@ -198,7 +201,7 @@ class CellConfig:
     def config_hash(self) -> str:
         """16 hex digits over everything that affects the result."""
         identity = {
-            "data": self.data.identity() | {"fingerprint": self.fingerprint},
+            "data": self.data.identity() | {"fingerprint": self.fingerprint} | dict(self.data_seen),
             "model": self.model.identity(),
             "optim": dataclasses.asdict(self.optim),
             "steps": self.steps,

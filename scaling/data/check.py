@@ -13,6 +13,7 @@ from scaling.data.pixels.square import FITS
 from scaling.data.sources.published import PUBLISHED
 from scaling.data.sources.read import OWN, Place, read_place
 from scaling.data.sources.strokes import STROKES_VERSION
+from scaling.data.subsets.leaks import LEAKS
 from scaling.data.subsets.parts import examples_to_train_on
 from scaling.records.files import cache_folder
 
@@ -54,6 +55,7 @@ def _check_values(data: DataConfig) -> None:
     _require(data.channels in (1, 3), f"data.channels={data.channels} is neither 3 (RGB) nor 1 (grey)")
     _require(data.fit in FITS, f"data.fit={data.fit} is not one of {', '.join(FITS)}")
     _require(_is_white(data.white), f"data.white={data.white} is neither auto nor a number above 0, as 4095 or 1.0")
+    _require(data.leaks in LEAKS, f"data.leaks={data.leaks} is not one of {', '.join(LEAKS)}")
     for key in ("val_share", "test_share"):
         share = getattr(data, key)
         _require(0 < share < 1, f"data.{key}={share} is not a share between 0 and 1")
@@ -127,7 +129,7 @@ def check_data(data: DataConfig, *, own: tuple[str, ...] = ()) -> tuple[DataConf
         )
     _require(bool(data.name), "data.name is empty")
     _require(n >= classes, f"data.train_size={n} is below the number of classes ({classes})")
-    if available is not None:
+    if available is not None and not data.group:  # of groups nobody knows yet how many images they take along
         parts = [f"{data.val_share:.0%} for validation"] if not sizes["val"] else []
         parts += [f"{data.test_share:.0%} for the test"] if not sizes["test"] else []
         kept = f" ({' and '.join(parts)} are kept apart)" if parts else ""

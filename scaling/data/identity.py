@@ -16,6 +16,7 @@ from scaling.data.pixels.open_images import open_images
 from scaling.data.sources.catalogue import SPLITS, Catalogue
 from scaling.data.sources.read import OWN, Place, read_place
 from scaling.data.sources.strokes import STROKES_VERSION, StrokesConfig
+from scaling.data.subsets.chosen import chosen, groups_of
 from scaling.records.files import cache_folder, try_write_whole
 
 if TYPE_CHECKING:
@@ -67,8 +68,9 @@ def strokes_fingerprint(config: StrokesConfig) -> str:
 
 
 @functools.lru_cache(maxsize=8)
-def _of_decoded(decoded: Decoded) -> str:
-    return fingerprint_of(decoded.catalogue, decoded.facts.digests, unreadable=set(decoded.unreadable))
+def _of_decoded(decoded: Decoded, groups: tuple[str, ...] | None) -> str:
+    unreadable = set(decoded.unreadable)
+    return fingerprint_of(decoded.catalogue, decoded.facts.digests, unreadable=unreadable, groups=groups)
 
 
 def data_fingerprint(config: DataConfig, *, in_memory: bool = False) -> str:
@@ -82,7 +84,8 @@ def data_fingerprint(config: DataConfig, *, in_memory: bool = False) -> str:
     """
     if config.kind == "strokes":
         return strokes_fingerprint(config.strokes)
-    return _of_decoded(open_images(config, in_memory=in_memory))
+    decoded = open_images(config, in_memory=in_memory)
+    return _of_decoded(decoded, groups_of(config, decoded))
 
 
 def data_fields(config: DataConfig, folder: Path) -> dict[str, Any]:
@@ -101,7 +104,8 @@ def data_fields(config: DataConfig, folder: Path) -> dict[str, Any]:
     if not path.exists():
         try_write_whole(path, json.dumps(_about(config, decoded, listing, fingerprint)).encode())
     left_out = sum(one.count for one in listing.left_out) + len(decoded.unreadable)
-    return dict(data_fingerprint=fingerprint, files_left_out=left_out)
+    leaks = chosen(config, decoded).leaks.train
+    return dict(data_fingerprint=fingerprint, files_left_out=left_out, leaks=leaks)
 
 
 def _about(config: DataConfig, decoded: Decoded, listing: Folder, fingerprint: str) -> dict[str, Any]:

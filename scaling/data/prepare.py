@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,9 @@ from scaling.data.pixels.notes import pixel_notes
 from scaling.data.pixels.open_images import open_images, refuse_unreadable, unreadable_text
 from scaling.data.sources.published import PUBLISHED, prepare_published
 from scaling.data.sources.read import OWN, Place, read_place
-from scaling.data.subsets.parts import Chosen, choose
+from scaling.data.subsets.chosen import chosen
+from scaling.data.subsets.notes import leaks_text, subset_notes
+from scaling.data.subsets.parts import Chosen
 from scaling.records.files import cache_folder
 
 if TYPE_CHECKING:
@@ -47,9 +50,16 @@ def _check(config: DataConfig, decoded: Decoded) -> list[str]:
 
 
 def parts_of(config: DataConfig, decoded: Decoded) -> Chosen:
-    """The rows of each part, of which every run takes a share."""
-    shares = dict(val_share=config.val_share, test_share=config.test_share)
-    return choose(decoded.catalogue, set(decoded.unreadable), subset_seed=0, **shares)
+    """The rows of each part, of which every run takes a share.
+
+    Raises:
+        DataError: there are copies across the split, and data.leaks=refuse.
+    """
+    parts = chosen(dataclasses.replace(config, subset_seed=0), decoded)
+    text = leaks_text(parts.leaks)
+    if config.leaks == "refuse" and text:
+        raise DataError(f"{config.root}: {text}; remove them, or keep them out of training with data.leaks=drop")
+    return parts
 
 
 def prepare(configs: Iterable[DataConfig]) -> list[str]:
@@ -73,7 +83,7 @@ def prepare(configs: Iterable[DataConfig]) -> list[str]:
             refuse_unreadable(config, decoded)
             notes |= dict.fromkeys(_check(config, decoded))
             seen[one] = 0
-        key = (*one, config.val_share, config.test_share)
+        key = (*one, config.val_share, config.test_share, config.leaks, config.group)
         if key not in seen:
             decoded = open_images(config, in_memory=False)
             parts = parts_of(config, decoded)
@@ -81,6 +91,7 @@ def prepare(configs: Iterable[DataConfig]) -> list[str]:
             if config.kind in OWN:
                 listing = read_place(Place.of(config), cache_folder(config.cache))
                 notes |= dict.fromkeys(found_lines(config, listing, parts))
+                notes |= dict.fromkeys(subset_notes(config, decoded, parts))
         if config.train_size > seen[key]:
             raise DataError(
                 f"data.train_size={config.train_size} is more than the {seen[key]:,} images to train on in "

@@ -18,9 +18,9 @@ from scaling.data.pixels.facts import pixel_sums
 from scaling.data.pixels.open_images import refuse_unreadable, with_whole_rows
 from scaling.data.sources import strokes
 from scaling.data.sources.read import OWN, Place, read_place
+from scaling.data.subsets.chosen import chosen
 from scaling.data.subsets.locality import locality_permutation
 from scaling.data.subsets.nested_order import validation_size
-from scaling.data.subsets.parts import Chosen, choose
 from scaling.records.files import cache_folder
 
 if TYPE_CHECKING:
@@ -96,12 +96,6 @@ def _load_strokes(config: DataConfig, device: torch.device) -> tuple[ImageSet, I
     return train, images(1, _round_up(val), val)[0], images(0, config.test_size, config.test_size)[0], sums
 
 
-@functools.lru_cache(maxsize=8)
-def _chosen(decoded: Decoded, subset_seed: int, val_share: float, test_share: float) -> Chosen:
-    unreadable = set(decoded.unreadable)
-    return choose(decoded.catalogue, unreadable, subset_seed=subset_seed, val_share=val_share, test_share=test_share)
-
-
 @functools.lru_cache(maxsize=2)
 def _device_pool(decoded: Decoded, device: torch.device, stream: str) -> torch.Tensor | None:
     """The whole set on the device, where it fits; on the CPU that is the cache's own pages, which processes share."""
@@ -125,7 +119,7 @@ def _streams(stream: str, size: int, device: torch.device) -> bool:
 
 def _load_images(config: DataConfig, device: torch.device) -> tuple[ImageSet, ImageSet, ImageSet, np.ndarray]:
     def chosen_rows(decoded: Decoded) -> list[np.ndarray]:
-        rows = _chosen(decoded, config.subset_seed, config.val_share, config.test_share)
+        rows = chosen(config, decoded)
         val = validation_size(config.train_size, num_classes=len(decoded.catalogue.classes), available=len(rows.val))
         return [rows.train[: config.train_size], rows.val[:val], rows.test]
 

@@ -76,6 +76,8 @@ class Record:
     init_from: str | None = None  # the run, checkpoint or published weights that it started from
     test_balanced_error: float | None = None  # mean over the classes of each one's error; not in older records
     budget_rule: str | None = None  # steps, epochs or flops: what a run's length follows; not in older records
+    leaks: int | None = None  # training images that are exact copies of test or validation ones, before any is dropped
+    near_leaks: int | None = None  # test and validation images that look like a training image, copies left aside
     purpose: str = "sweep"  # or tune: a tuner's trial, which does not say what a sweep was meant to hold
     data_fingerprint: str | None = None  # of pictures, labels and splits; None in older records
     files_left_out: int | None = None  # files below data.root that are not used

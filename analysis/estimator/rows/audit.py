@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.estimator.rows.mixed import unexplained
-from analysis.estimator.rows.selection import Choice, Selection
+from analysis.estimator.rows.selection import Choice, Selection, overrides_of
 
 CheckStatus = Literal["passed", "failed", "unknown"]
 
@@ -305,7 +305,23 @@ def _mixed(selection: Selection, axis: str, metric: str) -> Check | None:
     return Check("mixed_questions", "failed", text)
 
 
-CHECKS: tuple[Callable[[Selection, str], Check], ...] = (
+def _leaks(selection: Selection, axis: str) -> Check | None:
+    """Whether test or validation images were trained on. A run drops such copies unless it was told data.leaks=keep;
+    a table that does not say what its runs were told may have trained on them. Does not apply without the column."""
+    rows = selection.fitted
+    if "leaks" not in rows.columns or rows["leaks"].isna().all():
+        return None
+    leaking = rows[rows["leaks"] > 0]
+    if leaking.empty:
+        return Check("leaks", "passed", "no training image is a copy of a test or validation image")
+    count = f"{leaking['leaks'].max():,.0f} training images are exact copies of test or validation images"
+    told = [overrides_of(dict(row)) for _, row in leaking.iterrows()]
+    if any(words is None or "data.leaks=keep" in words for words in told):
+        return Check("leaks", "failed", f"{count}, and were left in; data.leaks=drop keeps them out")
+    return Check("leaks", "passed", f"{count}; they were kept out of training")
+
+
+CHECKS: tuple[Callable[[Selection, str], Check | None], ...] = (
     _sizes,
     _learning_rate_varied,
     _learning_rate_edge,
@@ -316,6 +332,7 @@ CHECKS: tuple[Callable[[Selection, str], Check], ...] = (
     _subsets_nested,
     _seeds,
     _budget_doubled,
+    _leaks,
 )
 
 
@@ -328,7 +345,7 @@ def audit(
         metric: the column that is fitted.
         tuned: the user says that the rates of a foreign table were tuned: then they are unknown, whatever it holds.
     """
-    found = [check(selection, axis) for check in CHECKS]
+    found = [c for check in CHECKS if (c := check(selection, axis)) is not None]
     if tuned and is_foreign(selection):
         text = "said to be tuned (tuned=yes); how is not known"
         found = [Check(c.code, "unknown", text) if c.code.startswith("learning_rate") else c for c in found]

@@ -12,7 +12,9 @@ def _rank(salt: str, key: str) -> bytes:
     return hashlib.sha256(f"{salt}\0{key}".encode("utf-8", "surrogateescape")).digest()
 
 
-def nested_order(labels: np.ndarray, keys: Sequence[str], *, seed: int, salt: str = "subset") -> np.ndarray:
+def nested_order(
+    labels: np.ndarray, keys: Sequence[str], *, seed: int, salt: str = "subset", groups: Sequence[str] | None = None
+) -> np.ndarray:
     """An order of the pool whose every prefix is a balanced subset.
 
     Within a class the order is by a hash of (seed, key), the same on every machine. The classes are merged by the
@@ -23,6 +25,7 @@ def nested_order(labels: np.ndarray, keys: Sequence[str], *, seed: int, salt: st
     Args:
         labels: (pool,) class of each image.
         keys: (pool,) a name of each image that is unique within its class and does not depend on the machine.
+        groups: (pool,) what each image belongs to; a prefix then has whole groups, but for one in each class.
 
     Returns:
         (pool,) indices into the pool.
@@ -30,7 +33,12 @@ def nested_order(labels: np.ndarray, keys: Sequence[str], *, seed: int, salt: st
     places: list[tuple[float, bytes, int]] = []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        ranked = sorted((_rank(f"{salt}:{seed}:{label}", keys[i]), i) for i in members.tolist())
+        within = f"{salt}:{seed}:{label}"
+        ranked = [(_rank(within, keys[i]), i) for i in members.tolist()]
+        if groups is not None:  # group by group, in the same order in every class
+            turns = {name: _rank(f"{salt}:{seed}", name) for name in {groups[i] for _, i in ranked}}
+            ranked = [(turns[groups[i]] + rank, i) for rank, i in ranked]
+        ranked.sort()
         turn = _rank(f"{salt}:{seed}", str(label))  # ties between classes, drawn anew for each seed
         for r, (_, index) in enumerate(ranked):
             places.append((0.0 if r == 0 else (r + 0.5) / len(members), turn, index))

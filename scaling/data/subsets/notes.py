@@ -1,0 +1,75 @@
+"""What a user should know about copies, groups and classes of unequal size, one line each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scaling.data.sources.read import OWN
+from scaling.data.subsets.groups import subfolders
+from scaling.data.subsets.leaks import Leaks
+from scaling.records.files import some
+
+if TYPE_CHECKING:
+    from scaling.config import DataConfig
+    from scaling.data.pixels.cache import Decoded
+    from scaling.data.subsets.parts import Chosen
+
+_UNEQUAL = 10  # times as many images in the largest class as in the smallest
+
+
+def leaks_text(leaks: Leaks) -> str:
+    """How many copies there are between the parts; empty where there are none."""
+    told = []
+    if leaks.train:
+        told.append(
+            f"{leaks.train:,} training images are exact copies of held-out images ({leaks.train_test:,} of test "
+            f"images, {leaks.train_val:,} of validation images"
+            + (f"; {leaks.other_label:,} with another label)" if leaks.other_label else ")")
+        )
+    if leaks.val_test:
+        told.append(f"{leaks.val_test:,} validation images are exact copies of test images")
+    return " and ".join(told)
+
+
+def subset_notes(config: DataConfig, decoded: Decoded, parts: Chosen) -> list[str]:
+    """The lines of one data set that is split in one way."""
+    if config.kind not in OWN:
+        return []
+    return [*_copies(config, parts.leaks), *_groups(config, decoded, parts.leaks), *_classes(config, decoded, parts)]
+
+
+def _copies(config: DataConfig, leaks: Leaks) -> list[str]:
+    text = leaks_text(leaks)
+    if not text:
+        return []
+    done = "" if not leaks.train else "; they are kept out of training" if leaks.dropped else "; they are left in"
+    return [f"{config.root}: {text}{done} (data.leaks={config.leaks})"]
+
+
+def _groups(config: DataConfig, decoded: Decoded, leaks: Leaks) -> list[str]:
+    if leaks.grouped:
+        return [
+            f"{config.root}: {leaks.grouped:,} training and validation images are left out: images of their group are "
+            f"in another part (data.group={config.group})"
+        ]
+    inside = subfolders(decoded.catalogue)
+    if config.group or not inside:
+        return []
+    return [
+        f"{config.root}: the classes have folders inside ({some(inside)}); if one of them holds one patient, video or "
+        f"burst, data.group=parent keeps its images on one side of every split"
+    ]
+
+
+def _classes(config: DataConfig, decoded: Decoded, parts: Chosen) -> list[str]:
+    classes = decoded.catalogue.classes
+    counts = np.bincount(decoded.catalogue.labels[np.concatenate([parts.train, parts.val, parts.test])])
+    most, least = int(counts.argmax()), int(counts.argmin())
+    if counts[most] < _UNEQUAL * counts[least]:
+        return []
+    return [
+        f"{config.root}: the classes are unequal ({counts[most]:,} images of {classes[most]}, {counts[least]:,} of "
+        f"{classes[least]}): judge by metric=test_balanced_error, in which every class counts the same"
+    ]
