@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.arguments import InputError, among, run_command, with_defaults
+from analysis.benchmark.bands import bands_tables, learn_tables
 from analysis.benchmark.chinchilla import chinchilla_tables
 from analysis.benchmark.oracle import oracle_tables
 from analysis.benchmark.speed import speed_tables
@@ -35,16 +36,27 @@ from analysis.calibrate.table import share_of
 from analysis.estimator.crossover.crossings import LEVEL
 from analysis.estimator.crossover.paired_draws import FACTOR, TIE
 
-PARTS = ("curves", "leads", "crossings", "winners", "oracle", "chinchilla", "speed")
+PARTS = ("curves", "leads", "crossings", "winners", "bands", "oracle", "chinchilla", "speed")
+LEARN = "learn"  # writes a file: only where asked for
 USAGE = f"""python -m analysis.benchmark [key=value ...]
 
-  parts=A,B     of {", ".join(PARTS)} (all)
-  data=DIR      the folder that holds curves/vision-benchmark.csv, curves/vision-crossings.csv and
-                curves/chinchilla-runs.csv; by default the environment's SCALING_SHARED_DATA
+  parts=A,B     of {", ".join(PARTS)} (all); bands judges the intervals beyond the data with
+                numbers learned without the data set judged; parts=learn learns them from all and writes them
+  data=DIR      the folder that holds curves/vision-benchmark.csv, curves/vision-crossings.csv,
+                curves/chinchilla-runs.csv, curves/lcdb-open.csv.gz and curves/language-benchmark.csv;
+                by default the environment's SCALING_SHARED_DATA
   draws=1000    bootstrap replicates of the Chinchilla fit, and of the methods timed
+  out=FILE      what parts=learn writes (learned.json); the estimator reads analysis/estimator/curve/learned.json
   sweeps=100    simulated sweeps per cell of the oracle's table
   seed=0        of the replicates"""
-BENCHMARKS: dict[str, Any] = {"parts": PARTS, "data": "", "draws": 1000, "sweeps": 100, "seed": 0}
+BENCHMARKS: dict[str, Any] = {
+    "parts": PARTS,
+    "data": "",
+    "draws": 1000,
+    "sweeps": 100,
+    "seed": 0,
+    "out": "learned.json",
+}
 
 
 def _curves(folder: Path, options: dict[str, Any]) -> list[str]:
@@ -138,7 +150,7 @@ def _winners(folder: Path, options: dict[str, Any]) -> list[str]:
 
 
 def run(options: dict[str, Any]) -> int:
-    parts = among("parts", options["parts"], PARTS)
+    parts = among("parts", options["parts"], (*PARTS, LEARN))
     given = options["data"] or os.environ.get("SCALING_SHARED_DATA", "")
     folder = Path(given) / "curves"
     needs = [p for p in parts if p != "speed"]
@@ -153,6 +165,8 @@ def run(options: dict[str, Any]) -> int:
         "oracle": oracle_tables,
         "chinchilla": chinchilla_tables,
         "speed": speed_tables,
+        "bands": bands_tables,
+        LEARN: learn_tables,
     }
     for part in parts:
         print("\n".join([f"## {part}", "", *tables[part](folder, options), ""]), flush=True)

@@ -25,7 +25,7 @@ from analysis.estimator.curve.fit_curve import fit_points
 from analysis.estimator.curve.noise import Points
 
 TIES = (0.25, TIE, 1.0, float("inf"))
-TOLD = Settings(forms=("power_floor",), discrepancy=(0.0,), rough=(0.0,), prior=(1.0,))
+TOLD = Settings(forms=("power_floor",), discrepancy=(0.0,), rough=(0.0,), prior=(1.0,), beyond=None)
 SIMULATED_TRUTHS = (("power_floor", "4x"), ("approach", "never"), ("parallel", "never"), ("closing", "never"))
 MODELS = ("vit", "cnn")
 SURE = 1e6  # degrees of freedom of a noise that is known

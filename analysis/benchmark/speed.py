@@ -13,7 +13,7 @@ import numpy as np
 
 from analysis.calibrate.truths import SimulatedCell, simulate
 from analysis.estimator.crossover.find_crossover import find_crossover
-from analysis.estimator.curve.discrepancy import SETTINGS, make_problem
+from analysis.estimator.curve.discrepancy import make_problem
 from analysis.estimator.curve.fit_curve import scale_of
 from analysis.estimator.curve.forms import FORMS
 from analysis.estimator.curve.least_squares import minimise
@@ -37,7 +37,7 @@ def _refits(rows: Any, replicates: int) -> float:
     """Seconds for refits of E + A n^-alpha to replicates of one curve, from its prior's centre."""
     form = next(f for f in FORMS if f.name == "power_floor")
     points = summarise(rows.train_size, rows.test_error, test_examples=rows.test_examples)
-    problem = make_problem(points, scale_of(points, None), SETTINGS.for_sizes([points.sizes]))
+    problem = make_problem(points, scale_of(points, None))
     batch = Batch.of([problem])
     mean, sd = priors(form, [problem])
     curve = np.zeros(replicates, dtype=int)

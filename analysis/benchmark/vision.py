@@ -30,7 +30,7 @@ SIZE = "Seen Examples"
 # neighbours. The default is one of them.
 CANDIDATES: Mapping[str, Settings] = {
     f"{'squash' if squash else 'plain'}{'+trim' if trim else ''}{'' if rough else '-rough'}": replace(
-        SETTINGS if rough else SETTINGS.for_sizes([np.array([1.0, 10.0])]), squash=squash, trim=trim
+        SETTINGS if rough else SETTINGS.smooth(), squash=squash, trim=trim
     )
     for squash, trim, rough in itertools.product((True, False), (0.0, 0.5), (True, False))
 }

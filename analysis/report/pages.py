@@ -14,7 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from analysis.estimator.crossover.crossings import HORIZON
 from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.wording import percent
-from analysis.estimator.curve.average import DISCREPANCY, DRAWS
+from analysis.estimator.curve.average import DRAWS
+from analysis.estimator.curve.discrepancy import SETTINGS
 from analysis.figures.render import Drawn
 from analysis.report.page_data import knob_charts
 from analysis.report.section import CAPTIONS, section
@@ -39,7 +40,7 @@ METHOD = (
 
 
 def _method(level: float) -> list[str]:
-    deviations = ", ".join(f"{100 * s:g}%" for s in DISCREPANCY)
+    deviations = ", ".join(f"{100 * s:g}%" for s in sorted(set(SETTINGS.discrepancy)))
     values = {"deviations": deviations, "level": percent(level), "draws": DRAWS, "horizon": HORIZON}
     return [paragraph.format(**values) for paragraph in METHOD]
 

@@ -5,8 +5,9 @@ largest size, is then drawn for each on its own, and the lead changes far more t
 curves would be said to cross soon, and real crossings be placed too early. So pairs are drawn with a weight: over each
 of the next two factors of FACTOR in n, the change of the lead, in units of what the errors fell over the last such
 factor of the data, has a normal prior around zero. Its standard deviation on the public curves is .38, and between .28
-and .49 on each of the six tasks (`python -m analysis.benchmark parts=leads`); TIE is a little wider than all of them.
-Those are curves of one kind, and others may be freer: a share of the pairs, UNTIED, is drawn without that weight.
+and .49 on each of the six tasks (`python -m analysis.benchmark parts=leads`). Those are curves of one kind: on tabular
+data leads change faster, and the curves themselves say how their slopes may change after the data. TIE is therefore
+wider, and a share of the pairs, UNTIED, is drawn without that weight.
 Inside the data the curves stay as they were fitted, but for noise that both have in common (shared_noise.py).
 """
 
@@ -23,7 +24,7 @@ from analysis.estimator.crossover.shared_noise import Alike
 
 Draws = Callable[[Array], Array]  # (n,) -> (draws, n) log errors
 
-TIE = 0.5
+TIE = 1.0
 FACTOR = 4.0
 STEPS = 2  # factors beyond the data: to 16 times the largest size, past the horizon of the verdicts
 LEAST = 0.02  # fall of the log error per factor that is taken for the least: plateaus tie nothing to exactly zero

@@ -9,6 +9,7 @@ truth has another form.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.estimator.arrays import Array
-from analysis.estimator.curve.discrepancy import DISCREPANCY as DISCREPANCY
 from analysis.estimator.curve.discrepancy import SETTINGS, Bumps, Problem, Settings, make_problem
 from analysis.estimator.curve.forms import FORMS, Form, Scale
 from analysis.estimator.curve.least_squares import apply, minimise
@@ -28,12 +28,13 @@ DRAWS = 1000
 
 
 @dataclass(frozen=True)
-class _Block:
+class ReplicateBlock:
     """Replicates of one form: parameters (p, D) and discrepancy coefficients (M, D)."""
 
     form: Form
     theta: Array
     bumps: Array
+    bend: Array  # (D,) change of the slope after the data
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Average:
 
     scale: Scale
     basis: Bumps
-    blocks: tuple[_Block, ...]
+    last: float  # the largest u measured
+    blocks: tuple[ReplicateBlock, ...]
     order: NDArray[np.int64]  # (draws,) mixes the blocks
     forms: list[dict[str, Any]]
     lack_of_fit: float | None  # p-value of the most probable form's misfit, None without a degree of freedom left
@@ -50,8 +52,11 @@ class Average:
     def log_draws(self, n: Array) -> Array:
         """(draws, len(n)) log errors."""
         u = np.log(n / self.scale.reference)
-        bumps = self.basis.at(u)
-        values = [b.form.value(b.theta, u[:, None], self.scale.chance, False)[0] + bumps @ b.bumps for b in self.blocks]
+        bumps, past = self.basis.at(u), np.maximum(u - self.last, 0)[:, None]
+        values = [
+            b.form.value(b.theta, u[:, None], self.scale.chance, False)[0] + bumps @ b.bumps + past * b.bend
+            for b in self.blocks
+        ]
         return np.concatenate(values, axis=1).T[self.order]
 
 
@@ -64,7 +69,7 @@ def share_out(weights: Array, total: int) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class _Redrawn:
+class Redrawn:
     """One curve's replicates of one form before they are fitted."""
 
     level: NDArray[np.int64]  # (D,)
@@ -72,11 +77,12 @@ class _Redrawn:
     bumps: Array  # (M, D)
     z: Array  # (k, D)
     mean: Array  # (p, D)
+    change: Array  # (D,) of the slope after the data, in units of its scale
 
 
-def _redraw(
+def redraw(
     modes: list[Mode], counts: NDArray[np.int64], problem: Problem, settings: Settings, rng: np.random.Generator
-) -> _Redrawn:
+) -> Redrawn:
     """Draws noise, prior and discrepancy; `counts` replicates per size of discrepancy."""
     level = np.repeat(np.arange(len(counts)), counts)
     points, total = problem.points, len(level)
@@ -85,16 +91,24 @@ def _redraw(
     # tau is an estimate: replicates with its uncertainty make the noise Student's t, wider with few seeds.
     stretch = np.sqrt(points.dof / rng.chisquare(points.dof, total))
     noise = stretch * np.sqrt(points.variance)[:, None] * rng.standard_normal((len(points.sizes), total))
-    return _Redrawn(
+    return Redrawn(
         level,
         np.repeat(np.stack([m.theta for m in modes], axis=1), counts, axis=1),
         bumps,
         points.log_error[:, None] + noise - problem.phi @ bumps,
         mean + sd * rng.standard_normal((len(sd), total)),
+        rng.standard_t(settings.beyond.dof, total) if settings.beyond else np.zeros(total),
     )
 
 
-def _replicate(form: Form, batch: Batch, redrawn: list[_Redrawn], settings: Settings) -> list[_Block]:
+def last_slope(form: Form, theta: Array, problem: Problem) -> Array:
+    """(D,) the form's slope over the last factor of 2 within the data."""
+    u = problem.u[-1] - np.array([[0.0], [math.log(2.0)]])
+    late, early = form.value(theta, u, problem.scale.chance, False)[0]
+    return np.asarray((late - early) / math.log(2.0))
+
+
+def replicate(form: Form, batch: Batch, redrawn: list[Redrawn], settings: Settings) -> list[ReplicateBlock]:
     """Fits every curve's replicates of one form, all in one go."""
     curve = np.repeat(np.arange(len(redrawn)), [len(r.level) for r in redrawn])
     group = curve * batch.levels + np.concatenate([r.level for r in redrawn])
@@ -121,7 +135,13 @@ def _replicate(form: Form, batch: Batch, redrawn: list[_Redrawn], settings: Sett
     for c, (r, problem) in enumerate(zip(redrawn, batch.problems, strict=True)):
         own = curve == c
         bumps = r.bumps + size[own] ** 2 * (problem.phi.T @ pulled[: len(problem.u), own])
-        blocks.append(_Block(form, solution.theta[:, own], bumps))
+        theta = solution.theta[:, own]
+        bend = r.change
+        if settings.beyond:
+            bend = bend * settings.beyond.scale(
+                form.name, r.level, np.array(settings.discrepancy)[r.level], last_slope(form, theta, problem)
+            )
+        blocks.append(ReplicateBlock(form, theta, bumps, bend))
     return blocks
 
 
@@ -135,16 +155,12 @@ def _lack_of_fit(modes: list[Mode], known: float) -> float | None:
     return float(fdtrc(best.dof, known, best.chi2 / best.dof))  # F, since the noise is an estimate
 
 
-def _log_joint(modes: list[list[Mode]], settings: Settings) -> Array:
-    """(F, L) log of evidence times prior; all forms are equally probable beforehand."""
+def weigh(modes: list[list[Mode]], settings: Settings, *, chance_known: bool) -> Array:
+    """(F, L) probabilities of the forms and sizes of discrepancy."""
     evidence = np.array([[m.evidence for m in per_form] for per_form in modes])
     prior = np.array(settings.prior)
-    return evidence + np.log(prior / prior.sum()) - np.log(len(modes))
-
-
-def weigh(modes: list[list[Mode]], settings: Settings) -> Array:
-    """(F, L) probabilities of the forms and sizes of discrepancy."""
-    joint = _log_joint(modes, settings)
+    forms = settings.log_form_prior([per_form[0].form.name for per_form in modes], chance_known=chance_known)
+    joint = evidence + np.log(prior / prior.sum()) + forms[:, None]
     return np.exp(joint - np.logaddexp.reduce(joint, axis=None))
 
 
@@ -163,7 +179,6 @@ def average_forms(
     settings: Settings = SETTINGS,
 ) -> list[Average]:
     """Fits every form to every curve; a stream seeds a curve's replicates, of which there are `draws`."""
-    settings = settings.for_sizes([p.sizes for p in points])
     problems = [make_problem(p, s, settings) for p, s in zip(points, scales, strict=True)]
     forms = [f for f in FORMS if f.name in settings.forms]
     batches, modes = {}, {}
@@ -173,12 +188,12 @@ def average_forms(
             batches[form.name] = (mine, Batch.of([problems[c] for c in mine]))
             for c, found in zip(mine, find_modes(form, batches[form.name][1]), strict=True):
                 modes[c, form.name] = found
-    blocks: list[list[_Block]] = [[] for _ in problems]
+    blocks: list[list[ReplicateBlock]] = [[] for _ in problems]
     listed: list[list[dict[str, Any]]] = [[] for _ in problems]
     counts, rngs = {}, [np.random.default_rng(stream) for stream in streams]
     for c, scale in enumerate(scales):
         own = [f for f in forms if (c, f.name) in modes]
-        weights = weigh([modes[c, f.name] for f in own], settings)
+        weights = weigh([modes[c, f.name] for f in own], settings, chance_known=scale.chance is not None)
         shares = share_out(weights.ravel(), draws).reshape(weights.shape)
         for form, share, weight in zip(own, shares, weights, strict=True):
             counts[c, form.name] = share
@@ -187,13 +202,14 @@ def average_forms(
         if form.name not in batches:
             continue
         mine, batch = batches[form.name]
-        redrawn = [_redraw(modes[c, form.name], counts[c, form.name], problems[c], settings, rngs[c]) for c in mine]
-        for c, block in zip(mine, _replicate(form, batch, redrawn, settings), strict=True):
+        redrawn = [redraw(modes[c, form.name], counts[c, form.name], problems[c], settings, rngs[c]) for c in mine]
+        for c, block in zip(mine, replicate(form, batch, redrawn, settings), strict=True):
             blocks[c].append(block)
     return [
         Average(
             scale,
             problems[c].basis,
+            float(problems[c].u[-1]),
             tuple(blocks[c]),
             rngs[c].permutation(draws),
             listed[c],

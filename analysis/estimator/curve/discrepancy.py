@@ -1,49 +1,58 @@
 """How a curve may deviate from its form: a smooth random function of ln n, in log error, and the noise it adds.
 
-Several sizes of it compete by their evidence (Kennedy and O'Hagan 2001). Beyond the data it grows: nothing holds the
-form there. Towards chance it shrinks: an error of nearly 1 - 1/classes has no room to deviate.
+Several sizes of it compete by their evidence (Kennedy and O'Hagan 2001). After the data the slope changes besides, by
+a random amount with heavy tails: nothing holds the form there (`Beyond`). Towards chance the deviation shrinks: an
+error of nearly 1 - 1/classes has no room to deviate.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from analysis.estimator.arrays import Array
 from analysis.estimator.curve.forms import FORMS, Scale
+from analysis.estimator.curve.learned import LEARNED, Beyond
 from analysis.estimator.curve.noise import Points
 
-DISCREPANCY = (0.0, 0.01, 0.03, 0.1)  # standard deviations of the log error inside the measured sizes
 REACH = math.log(1000.0)  # how far beyond the largest size the discrepancy's basis goes
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the fit assumes. Chosen by simulation and by leaving one data set out (docs/estimator.md)."""
+    """What the fit assumes. The defaults are learned from real curves (learned.py, docs/estimator.md)."""
 
     forms: tuple[str, ...] = tuple(f.name for f in FORMS)
-    discrepancy: tuple[float, ...] = DISCREPANCY * 2  # the sizes that compete
-    rough: tuple[float, ...] = (0.0,) * 4 + (0.015,) * 4  # the same, of a deviation that changes within `length`
-    prior: tuple[float, ...] = (0.25, 0.35, 0.25, 0.15) * 2
-    width: float = 1.0  # of the basis functions, and their spacing, in ln n
+    form_prior: Mapping[bool, Mapping[str, float]] = field(default_factory=lambda: LEARNED.forms)  # by: chance known?
+    discrepancy: tuple[float, ...] = LEARNED.discrepancy  # the sizes that compete, in log error
+    rough: tuple[float, ...] = LEARNED.rough  # the same, of a deviation that changes within `length`
+    prior: tuple[float, ...] = LEARNED.prior
+    beyond: Beyond | None = LEARNED.beyond  # how the slope changes after the data; None: not at all
+    width: float = LEARNED.width  # of the basis functions, and their spacing, in ln n
     length: float = 0.12  # in ln n: neighbours on one run's curve share their wobble
-    growth: float = 0.5  # per unit of ln n beyond the data
+    growth: float = 0.0  # of the basis, per unit of ln n beyond the data
     trim: float = 0.0  # per unit of ln n below the largest size: small sizes need not follow the asymptotic form
     squash: bool = True  # shrink with the room that is left below chance
 
-    def for_sizes(self, sizes: Sequence[Array]) -> Settings:
-        """Without the rough deviation where no curve has sizes close enough to tell it from noise."""
-        if any(np.median(np.diff(np.log(s))) < 2 * self.length for s in sizes):
-            return self
+    def smooth(self) -> Settings:
+        """Without the rough deviation."""
         wanted = [r == 0 for r in self.rough]
         size, rough, prior = (
             tuple(v for v, w in zip(values, wanted, strict=True) if w)
             for values in (self.discrepancy, self.rough, self.prior)
         )
-        return replace(self, discrepancy=size, rough=rough, prior=prior)
+        beyond = self.beyond and replace(
+            self.beyond, factor=tuple(f for f, w in zip(self.beyond.factor, wanted, strict=True) if w)
+        )
+        return replace(self, discrepancy=size, rough=rough, prior=prior, beyond=beyond)
+
+    def log_form_prior(self, names: Sequence[str], *, chance_known: bool) -> Array:
+        """(len(names),) log probabilities before the data, that add up to one over these forms."""
+        share = np.array([self.form_prior[chance_known].get(name, 0.0) for name in names])
+        return np.asarray(np.log(share / share.sum()))
 
 
 SETTINGS = Settings()

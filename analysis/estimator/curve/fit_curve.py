@@ -65,7 +65,7 @@ class Curve:
         return cost if self.measure is None else self.measure.value(cost)
 
 
-def _chance(metric: str, num_classes: float | None) -> float | None:
+def chance_level(metric: str, num_classes: float | None) -> float | None:
     if num_classes is None:
         return None
     return 1 - 1 / num_classes if metric == "error" else math.log(num_classes)
@@ -147,7 +147,7 @@ def fit_points(
     settings: Settings = SETTINGS,
 ) -> list[Curve]:
     """`fit_curve` for several curves at once, whose points are summarised and checked, at least 3 each."""
-    scales = [scale_of(p, _chance(metric, num_classes)) for p in points]
+    scales = [scale_of(p, chance_level(metric, num_classes)) for p in points]
     averages = average_forms(points, scales, streams, draws=draws, settings=settings)
     return [Curve(p, metric, _warnings(p, a.lack_of_fit), a) for p, a in zip(points, averages, strict=True)]
 
