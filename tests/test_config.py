@@ -76,12 +76,12 @@ def test_every_sweep_file_expands_to_cells_that_parse(path: Path, image_folder: 
         (["model=vit_s", "model.width=390", "model.pos_embed=sincos"], "that 4 divides"),
         (["budget.rule=time"], "steps, epochs, flops"),
         (["budget.rule=epochs"], "needs budget.epochs="),
-        (["budget.rule=flops", "budget.flops=0"], "needs budget.flops="),
+        (["budget.rule=flops", "budget.flops=0"], "budget.flops=0.0 is not positive"),
         (["budget.flops=1e12"], "no effect under budget.rule=steps"),
-        (["precision=fp16"], "fp32, bf16 nor auto"),
+        (["precision=fp16"], "is not one of fp32, bf16, auto"),
         (["seed=-1"], "negative"),
         (["seed=first"], "seed=first is not a whole number"),
-        (["precision=fp8"], "neither"),
+        (["precision=fp8"], "is not one of fp32, bf16"),
         (["wandb.mode=sometimes"], "wandb.mode"),
         (["sweep='a/b'"], "letters"),
         (["retry=yes"], "retry"),
@@ -149,7 +149,7 @@ def test_the_hash_of_a_first_record_stays() -> None:
     )
     cell = CellConfig(
         sweep="s", out="runs", seed=1, precision="fp32", threads=1, device="cpu", workers=1, retry=None, model=model,
-        data=DataConfig(kind="strokes", name="strokes", image_size=18, channels=1), optim=OptimConfig(),
+        data=DataConfig(kind="strokes", name="strokes", image_size=18, channels=1), optim=OptimConfig(batch_size=128),
         budget=BudgetConfig(steps=600), wandb=WandbConfig(), fingerprint="strokes-1", num_classes=10,
     )  # fmt: skip
     assert cell.config_hash == "97b41004baaaf79a"  # computed by the version before those settings

@@ -74,15 +74,15 @@ def test_a_diverged_cell_is_kept_and_run_again_only_when_asked(make_cell: Callab
 def test_a_cell_that_kills_its_process_costs_that_cell_alone(
     make_cell: Callable, image_folder: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first cell's images end the worker by os._exit, the second's by a real segmentation fault; the third cell,
-    of strokes, still finishes."""
+    """The first cell's tracker ends the worker by os._exit, the second's by a real segmentation fault; the third cell,
+    which has none, still finishes."""
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(
         "import ctypes, os, sys\n"
         "class Finder:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'PIL.ImageOps':\n"
+        "        if name == 'tensorboard':\n"
         f"            first = not os.path.exists({str(site / 'died')!r})\n"
         f"            open({str(site / 'died')!r}, 'w').close()\n"
         "            os._exit(42) if first else ctypes.string_at(0)\n"
@@ -92,6 +92,7 @@ def test_a_cell_that_kills_its_process_costs_that_cell_alone(
     root = image_folder({"train": {"a": 30, "b": 30}, "test": {"a": 9, "b": 9}})
     doomed = [make_cell("data=folder", f"data.root={root}", "model=resnet8", *SMALL[:1], f"data.train_size={n}",
                         "budget.steps=200", f"out={tmp_path}", "device=cpu", "wandb=disabled", "workers=1",
+                        "trackers=[tensorboard]",
                         f"data.cache={site}/sitecustomize.py/none") for n in (40, 30)]  # fmt: skip
     fine = make_cell(*SMALL, "model=resnet8", f"out={tmp_path}")
     outcome = run_cells([*doomed, fine])

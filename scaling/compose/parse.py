@@ -6,8 +6,7 @@ import dataclasses
 import os
 import re
 import unicodedata
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -17,6 +16,7 @@ from scaling.compose.plain_errors import type_error
 from scaling.compose.start_weights import InitError, check_start
 from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, WandbConfig
 from scaling.config.model_config import ModelConfig, ModelError
+from scaling.config.setting import limit_problem
 from scaling.data.at_start import seen_at_start
 from scaling.data.check import check_data
 from scaling.data.errors import DataError
@@ -63,65 +63,29 @@ def _require(condition: bool, message: str) -> None:
         raise ConfigError(message)
 
 
+def _check_limits(cell: CellConfig) -> None:
+    for group, where in ((cell, ""), (cell.optim, "optim."), (cell.budget, "budget."), (cell.wandb, "wandb.")):
+        problem = limit_problem(group, where)
+        _require(problem is None, str(problem))
+
+
 def _check_run(cell: CellConfig) -> None:
-    optim, budget = cell.optim, cell.budget
-    _require(optim.name in ("adamw", "sgd"), f"optim.name={optim.name} is neither adamw nor sgd")
-    _require(optim.lr > 0, f"optim.lr={optim.lr} is not positive")
-    _require(optim.batch_size > 0, f"optim.batch_size={optim.batch_size} is not positive")
-    _require(0 <= optim.warmup < 1, f"optim.warmup={optim.warmup} is not a share of the steps")
-    _require(budget.steps > 0 and budget.factor > 0 and budget.at > 0, "budget.steps, .at and .factor must be positive")
-    rules = ("steps", "epochs", "flops")
-    _require(budget.rule in rules, f"budget.rule={budget.rule} is not one of {', '.join(rules)}")
+    budget = cell.budget
     for key in ("epochs", "flops"):
         value = getattr(budget, key)
         if budget.rule == key:
-            _require(value is not None and value > 0, f"budget.rule={key} needs budget.{key}=, a number above 0")
+            _require(value is not None, f"budget.rule={key} needs budget.{key}=, a number above 0")
         else:
             _require(value is None, f"budget.{key}={value} has no effect under budget.rule={budget.rule}")
-    _require(cell.precision in ("fp32", "bf16"), f"precision={cell.precision} is neither fp32, bf16 nor auto")
-    _require(cell.threads > 0, f"threads={cell.threads} is not positive")
-    _require(cell.seed >= 0, f"seed={cell.seed} is negative")
-    _require(cell.workers is None or cell.workers > 0, f"workers={cell.workers} is not positive")
     device_known = re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", cell.device)
     _require(device_known is not None, f"device={cell.device} is not auto, cpu, cuda or mps")
-    retries = (None, "failed", "diverged", "all")
-    _require(cell.retry in retries, f"retry={cell.retry} is not failed, diverged or all")
-    _require(cell.keep in ("none", "last", "best"), f"keep={cell.keep} is not none, last or best")
-    interval = cell.checkpoint_seconds
-    _require(interval is None or interval >= 0, f"checkpoint_seconds={interval} is negative (null switches them off)")
-    _require(cell.purpose in ("sweep", "tune"), f"purpose={cell.purpose} is neither sweep nor tune")
-    modes = ("offline", "online", "disabled")
-    _require(cell.wandb.mode in modes, f"wandb.mode={cell.wandb.mode} is not one of {', '.join(modes)}")
     problem = project_problem(cell.wandb.project)
     _require(problem is None, f"wandb.project={cell.wandb.project} {problem}")
-    limits = (cell.wandb.init_timeout, cell.wandb.finish_timeout)
-    _require(all(0 < limit <= 3600 for limit in limits), f"wandb.*_timeout must be seconds, not {limits}")
     strange = sorted(set(cell.trackers) - set(TRACKERS))
     _require(not strange, f"trackers: {', '.join(strange)} is not one of {', '.join(TRACKERS)}")
     letters = (c in "._-" or unicodedata.category(c)[0] in "LMN" for c in cell.sweep)  # of any script, with its marks
     name_is_legal = all(letters) and cell.sweep.strip(".") != ""
     _require(name_is_legal, f"sweep={cell.sweep!r} names a folder and a W&B group: letters, digits, dots, - and _ only")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Top:
-    """The settings outside the groups."""
-
-    sweep: str
-    out: str
-    seed: int
-    precision: str
-    threads: int
-    device: str
-    workers: int | None
-    retry: str | None
-    keep: str = "none"
-    fail_fast: bool = False
-    checkpoint_seconds: float | None = 120.0
-    trackers: list[str] = dataclasses.field(default_factory=list)
-    purpose: str = "sweep"
-    init_from: str | None = None
-    pretrained: str | None = None
 
 
 _GROUPS = {
@@ -131,6 +95,21 @@ _GROUPS = {
     "budget": BudgetConfig,
     "wandb": WandbConfig,
 }
+# Fields that `parse` itself fills in.
+_FILLED_IN = ("start_fingerprint", "fingerprint", "data_seen", "num_classes", "flops_per_example", "overrides")
+# What OmegaConf checks of the settings outside the groups.
+_TOP = dataclasses.make_dataclass(
+    "TopConfig",
+    [
+        (field.name, list[str] if field.name == "trackers" else get_type_hints(CellConfig)[field.name])
+        if field.default is dataclasses.MISSING or field.name == "trackers"
+        else (field.name, get_type_hints(CellConfig)[field.name], field.default)
+        for field in dataclasses.fields(CellConfig)
+        if field.name not in (*_GROUPS, *_FILLED_IN)
+    ],
+    kw_only=True,
+    frozen=True,
+)
 
 
 def _resolve_precision(cell: CellConfig) -> CellConfig:
@@ -155,7 +134,7 @@ def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
         ConfigError: a setting is missing, of the wrong type, or cannot work on this data.
     """
     keys = {str(key) for key in config} - {"hydra", *STUDY}
-    top = _read(_Top, OmegaConf.masked_copy(config, [k for k in keys if k not in _GROUPS]), "config")
+    top: Any = _read(_TOP, OmegaConf.masked_copy(config, [k for k in keys if k not in _GROUPS]), "config")
     groups: dict[str, Any] = {name: _read(kind, config.get(name), name) for name, kind in _GROUPS.items()}
     try:
         own = (os.path.abspath(top.out), os.path.abspath(os.path.join(top.out, top.sweep)))
@@ -189,6 +168,7 @@ def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
     except (ModelError, InitError) as error:
         raise ConfigError(str(error)) from error
     cell = _resolve_precision(cell)
+    _check_limits(cell)
     _check_run(cell)
     if cell.budget.rule == "flops":
         from scaling.models.build import config_train_flops  # torch: loaded only where a budget counts in FLOPs

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from scaling.config import CellConfig
 from scaling.records.words import hydra_value
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -22,7 +24,8 @@ if not OmegaConf.has_resolver("scaling_root"):
 
 # Settings that say where and how to run, not what: a record's row does without them.
 STUDY = ("dry_run", "recipe", "tune", "tuning", "check", "check_at")
-_NOT_IDENTITY = "hydra sweeps out wandb trackers device workers retry keep fail_fast checkpoint_seconds purpose".split()
+_NOT_IDENTITY = ["hydra", "sweeps", "wandb"]
+_NOT_IDENTITY += [f.name for f in dataclasses.fields(CellConfig) if not f.metadata.get("result", True)]
 
 
 def _leaves(node: Any, prefix: str = "") -> dict[str, Any]:

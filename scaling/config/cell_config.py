@@ -14,6 +14,7 @@ from typing import Any
 
 from scaling.config.columns import Columns
 from scaling.config.model_config import ARCHITECTURE, ModelConfig
+from scaling.config.setting import declare, hashed
 from scaling.config.strokes_config import StrokesConfig
 
 
@@ -21,80 +22,85 @@ class ConfigError(ValueError):
     """A setting that cannot work; the message says in one line which, and what would."""
 
 
-_MORE_AUGMENT = ("crop_area", "auto_augment", "rand_layers", "rand_magnitude", "erase", "cutout", "mixup", "cutmix")
-# Settings of DataConfig that the first records did not have.
-LATER = ("test_share", "skip_unreadable", "fit", "white", *_MORE_AUGMENT)
+AUGMENTATIONS = ("none", "flip", "crop", "flip_crop", "resized_crop")
+LEAKS = ("drop", "keep", "refuse")  # what becomes of training images that are held-out ones, too
+FITS = ("crop", "pad", "stretch")  # how a picture that is not square becomes so
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
     kind: str  # strokes, folder, or a published set of scaling/data/sources/published.py
     name: str | None = None  # what the results call it; a folder's own name unless given
-    root: str | None = None
-    image_size: int = 32
-    channels: int = 3
+    root: str | None = declare(None, result=False)
+    image_size: int = declare(32, above=0)
+    channels: int = declare(3, choices=(1, 3))
     train_size: int = 1024
-    subset_seed: int = 0
-    val_share: float = 0.2  # of the training pool, never trained on
+    subset_seed: int = declare(0, at_least=0)
+    val_share: float = declare(0.2, above=0, below=1)  # of the training pool, never trained on
     test_size: int = 4000  # images drawn for the test set (strokes)
-    locality: float = 1.0
+    locality: float = declare(1.0, at_least=0, at_most=1)
     permute_patch: int = 4
     permute_seed: int = 0
-    augment: str = "none"  # which window of an image: none, flip, crop, flip_crop, resized_crop
-    crop_area: float = 0.08  # smallest share of the area that resized_crop takes
-    auto_augment: str = "none"  # trivial or rand
-    rand_layers: int = 2
-    rand_magnitude: int = 9  # of 30
-    erase: float = 0.0  # share of the images that lose a random rectangle
-    cutout: float = 0.0  # side of the square that every image loses, as a share of its own
-    mixup: float = 0.0  # alpha of the Beta distribution of shares; 0 is off
-    cutmix: float = 0.0
+    # which window of an image: none, flip, crop, flip_crop, resized_crop
+    augment: str = declare("none", choices=AUGMENTATIONS)
+    # smallest share of the area that resized_crop takes
+    crop_area: float = declare(0.08, above=0, at_most=1, later=True)
+    auto_augment: str = declare("none", choices=("none", "trivial", "rand"), later=True)  # trivial or rand
+    rand_layers: int = declare(2, above=0, later=True)
+    rand_magnitude: int = declare(9, at_least=0, at_most=30, later=True)  # of 30
+    erase: float = declare(0.0, at_least=0, at_most=1, later=True)  # share of the images that lose a random rectangle
+    # side of the square that every image loses, as a share of its own
+    cutout: float = declare(0.0, at_least=0, at_most=1, later=True)
+    mixup: float = declare(0.0, at_least=0, later=True)  # alpha of the Beta distribution of shares; 0 is off
+    cutmix: float = declare(0.0, at_least=0, later=True)
     strokes: StrokesConfig = field(default_factory=StrokesConfig)
-    test_share: float = 0.2  # of the training pool, where there is no test set
-    skip_unreadable: bool = False  # leave damaged files out instead of refusing them
-    fit: str = "crop"  # or pad, stretch: how a picture that is not square becomes so
-    white: str = "auto"  # a number: what is white in pictures with more than 8 bits; auto: the largest value found
+    test_share: float = declare(0.2, above=0, below=1, later=True)  # of the training pool, where there is no test set
+    skip_unreadable: bool = declare(False, later=True)  # leave damaged files out instead of refusing them
+    fit: str = declare("crop", choices=FITS, later=True)  # or pad, stretch: how a picture that is not square becomes so
+    # a number: what is white in pictures with more than 8 bits; auto: the largest value found
+    white: str = declare("auto", later=True)
     # From here on nothing affects a result.
-    stream: str = "auto"  # true: worker processes bring the images; false: they live on the device; auto: if they fit
-    loaders: int | None = None  # worker processes of a run that streams; null: as many as cores, 8 at most
-    cache: str | None = None  # folder of decoded images; null: SCALING_CACHE, else the user's cache folder
-    cache_gb: float = 32.0  # sets that are larger when decoded stay in their files
+    # true: worker processes bring the images; false: they live on the device; auto: if they fit
+    stream: str = declare("auto", choices=("auto", "true", "false"), result=False)
+    # worker processes of a run that streams; null: as many as cores, 8 at most
+    loaders: int | None = declare(None, at_least=0, result=False)
+    # folder of decoded images; null: SCALING_CACHE, else the user's cache folder
+    cache: str | None = declare(None, result=False)
+    cache_gb: float = declare(32.0, at_least=0, result=False)  # sets that are larger when decoded stay in their files
     # How the files are read: what follows from it is in the fingerprint, or in `data_seen`.
-    layout: str = "auto"  # or classes: every folder in root is a class, even one that is called train
-    columns: Columns = field(default_factory=Columns)  # of a table or Parquet file
-    leaks: str = "drop"  # exact copies of held-out images in training: drop, keep or refuse
-    group: str | None = None  # parent, or a CSV file: images that stay on one side of every split
-    own: tuple[str, ...] = ()  # folders of this project's output, which are no data; filled in by `parse`
+    # or classes: every folder in root is a class, even one that is called train
+    layout: str = declare("auto", choices=("auto", "classes"), result=False)
+    columns: Columns = field(default_factory=Columns, metadata={"result": False})  # of a table or Parquet file
+    # exact copies of held-out images in training: drop, keep or refuse
+    leaks: str = declare("drop", choices=LEAKS, result=False)
+    # parent, or a CSV file: images that stay on one side of every split
+    group: str | None = declare(None, result=False)
+    # folders of this project's output, which are no data; filled in by `parse`
+    own: tuple[str, ...] = declare((), result=False)
 
     def identity(self) -> dict[str, Any]:
         """What affects a result. Settings that came later count where they differ from their defaults, so that
         results from before keep their hash."""
-        values = dataclasses.asdict(self)
-        drawn = self.kind == "strokes"
-        unseen = ("root", "stream", "loaders", "cache", "cache_gb", "layout", "columns", "leaks", "group", "own")
-        for key in (*unseen, "val_share" if drawn else "name"):
-            del values[key]
+        values, drawn = hashed(self), self.kind == "strokes"
+        del values["val_share" if drawn else "name"]
         if self.kind in ("table", "parquet", "npz"):  # the same images in another container are the same data
             values["kind"] = "folder"
         if not drawn:
             del values["strokes"], values["test_size"]
         if self.locality == 1:  # then nothing is permuted, by whatever seed and patch
             del values["permute_patch"], values["permute_seed"]
-        for key in LATER:
-            if values[key] == getattr(DataConfig, key):
-                del values[key]
         return values
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    name: str = "adamw"
-    lr: float = 1e-3
+    name: str = declare("adamw", choices=("adamw", "sgd"))
+    lr: float = declare(1e-3, above=0)
     weight_decay: float = 0.05
     beta1: float = 0.9  # the momentum of sgd
     beta2: float = 0.99
-    warmup: float = 0.1  # share of the steps
-    batch_size: int = 128
+    warmup: float = declare(0.1, at_least=0, below=1)  # share of the steps
+    batch_size: int = declare(64, above=0)
     label_smoothing: float = 0.0
     grad_clip: float = 1.0  # 0 switches it off
 
@@ -108,13 +114,13 @@ class BudgetConfig:
     flops: flops * (n / at) ** exponent of arithmetic, forward and backward, whatever the model (iso-FLOP at each n).
     """
 
-    rule: str = "steps"
-    steps: int = 600
-    at: int = 1024
+    rule: str = declare("steps", choices=("steps", "epochs", "flops"))
+    steps: int = declare(600, above=0)
+    at: int = declare(1024, above=0)
     exponent: float = 0.5
-    factor: float = 1.0
-    epochs: float | None = None
-    flops: float | None = None
+    factor: float = declare(1.0, above=0)
+    epochs: float | None = declare(None, above=0)
+    flops: float | None = declare(None, above=0)
 
     def steps_for(self, train_size: int, *, batch_size: int = 1, flops_per_example: float | None = None) -> int:
         """Optimiser steps, at least one; the last two are what epochs and FLOPs are counted in."""
@@ -133,11 +139,12 @@ class BudgetConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class WandbConfig:
-    mode: str = "offline"  # or online, disabled
+    mode: str = declare("offline", choices=("offline", "online", "disabled"))  # or online, disabled
     project: str = "vit-scaling"
     entity: str | None = None
-    init_timeout: float = 10.0  # seconds that the service has to take a run
-    finish_timeout: float = 10.0  # and the rest of its data at its end; then they wait for `wandb sync`
+    init_timeout: float = declare(10.0, above=0, at_most=3600)  # seconds that the service has to take a run
+    # and the rest of its data at its end; then they wait for `wandb sync`
+    finish_timeout: float = declare(10.0, above=0, at_most=3600)
     tags: tuple[str, ...] = ()  # beside those that every run gets
     notes: str | None = None
     name: str | None = None  # shown in place of the cell's own
@@ -150,23 +157,26 @@ class CellConfig:
     does."""
 
     sweep: str
-    out: str
-    seed: int
-    precision: str
-    threads: int
-    device: str
-    workers: int | None
-    retry: str | None
+    out: str = declare(result=False)
+    seed: int = declare(at_least=0)
+    precision: str = declare(choices=("fp32", "bf16", "auto"))
+    threads: int = declare(above=0)
+    device: str = declare(result=False)
+    workers: int | None = declare(above=0, result=False)
+    retry: str | None = declare(choices=("failed", "diverged", "all"), result=False)
     data: DataConfig
     model: ModelConfig
     optim: OptimConfig
     budget: BudgetConfig
     wandb: WandbConfig
-    keep: str = "none"  # last: the final weights, in the cell's folder; best: those of the lowest validation error
-    fail_fast: bool = False
-    checkpoint_seconds: float | None = 120.0  # between two checkpoints of a run; None: no checkpoints
-    trackers: tuple[str, ...] = ()  # csv, tensorboard: beside W&B
-    purpose: str = "sweep"  # or tune: a tuner's trial, which does not say what a sweep was meant to hold
+    # last: the final weights, in the cell's folder; best: those of the lowest validation error
+    keep: str = declare("none", choices=("none", "last", "best"), result=False)
+    fail_fast: bool = declare(False, result=False)
+    # between two checkpoints of a run; None: no checkpoints
+    checkpoint_seconds: float | None = declare(120.0, at_least=0, result=False)
+    trackers: tuple[str, ...] = declare((), result=False)  # csv, tensorboard: beside W&B
+    # or tune: a tuner's trial, which does not say what a sweep was meant to hold
+    purpose: str = declare("sweep", choices=("sweep", "tune"), result=False)
     init_from: str | None = None
     pretrained: str | None = None
     start_fingerprint: str = ""  # of the weights that the run starts from; filled in by `parse`

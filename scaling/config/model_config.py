@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
+
+from scaling.config.setting import declare, hashed
 
 POOLS = ("cls", "mean", "map")
 SOURCES = ("scaling", "bit", "torchvision", "timm")
@@ -19,24 +20,24 @@ class ModelError(ValueError):
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     name: str
-    family: str
+    family: str = declare(choices=("vit", "cnn"))
     width: int | None = None  # unknown for models brought by name
     depth: int | None = None
     patch_size: int | None = None  # the fields from here on are the ViT's
-    heads: int = 1
+    heads: int = declare(1, above=0)
     mlp_ratio: float = 4.0
-    pool: str = "cls"
+    pool: str = declare("cls", choices=POOLS)
     pos_embed_std: float = 0.02
-    pos_embed: str = "learned"
-    dropout: float = 0.0
-    source: str = "scaling"  # our ViT and CIFAR ResNets; bit: BiT's ResNets; torchvision or timm: theirs, by name
-    drop_path: float = 0.0  # stochastic depth: the last block's rate, rising linearly from 0
-    pos_embed_resize: str = "bicubic"  # of weights for another image size; the original JAX code's is bilinear
+    pos_embed: str = declare("learned", choices=POS_EMBEDS, later=True)
+    dropout: float = declare(0.0, at_least=0, below=1, later=True)
+    # our ViT and CIFAR ResNets; bit: BiT's ResNets; torchvision or timm: theirs, by name
+    source: str = declare("scaling", choices=SOURCES, later=True)
+    # stochastic depth: the last block's rate, rising linearly from 0
+    drop_path: float = declare(0.0, at_least=0, below=1, later=True)
+    # of weights for another image size; the original JAX code's is bilinear
+    pos_embed_resize: str = declare("bicubic", choices=("bicubic", "bilinear"), later=True)
 
     def identity(self) -> dict[str, Any]:
         """What a cell's hash covers. Settings that came after the first records count only when they are used, so that
         the cells of before keep their names and are not run again."""
-        later = ("source", "pos_embed", "dropout", "drop_path", "pos_embed_resize")
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        values = dataclasses.asdict(self)
-        return {key: value for key, value in values.items() if key not in later or value != defaults[key]}
+        return hashed(self)

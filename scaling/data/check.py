@@ -8,12 +8,11 @@ import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaling.config.setting import limit_problem
 from scaling.data.errors import DataError
-from scaling.data.pixels.square import FITS
 from scaling.data.sources.published import PUBLISHED
 from scaling.data.sources.read import OWN, Place, read_place
 from scaling.data.sources.strokes import STROKES_VERSION
-from scaling.data.subsets.leaks import LEAKS
 from scaling.data.subsets.parts import examples_to_train_on
 from scaling.records.files import cache_folder
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from scaling.config import DataConfig
 
 KINDS = ("strokes", *OWN, *PUBLISHED)
-LAYOUTS = ("auto", "classes")
-AUGMENTATIONS = ("none", "flip", "crop", "flip_crop", "resized_crop")
 
 
 def _require(condition: bool, message: str) -> None:
@@ -39,31 +36,9 @@ def _is_white(word: str) -> bool:
 
 def _check_values(data: DataConfig) -> None:
     _require(data.kind in KINDS, f"data.kind={data.kind} is not one of {', '.join(KINDS)}")
-    _require(data.augment in AUGMENTATIONS, f"data.augment={data.augment} is not one of {', '.join(AUGMENTATIONS)}")
-    autos = ("none", "trivial", "rand")
-    _require(data.auto_augment in autos, f"data.auto_augment={data.auto_augment} is not one of {', '.join(autos)}")
-    _require(0 < data.crop_area <= 1, f"data.crop_area={data.crop_area} is not a share of the area")
-    _require(data.rand_layers > 0, f"data.rand_layers={data.rand_layers} is not positive")
-    _require(0 <= data.rand_magnitude <= 30, f"data.rand_magnitude={data.rand_magnitude} lies outside 0 to 30")
-    for key in ("erase", "cutout"):
-        _require(0 <= getattr(data, key) <= 1, f"data.{key}={getattr(data, key)} is not a share between 0 and 1")
-    for key in ("mixup", "cutmix"):
-        _require(getattr(data, key) >= 0, f"data.{key}={getattr(data, key)} is negative")
-    _require(0 <= data.locality <= 1, f"data.locality={data.locality} lies outside [0, 1]")
-    _require(data.image_size > 0, f"data.image_size={data.image_size} is not a size")
-    _require(data.subset_seed >= 0, f"data.subset_seed={data.subset_seed} is negative")
-    _require(data.channels in (1, 3), f"data.channels={data.channels} is neither 3 (RGB) nor 1 (grey)")
-    _require(data.fit in FITS, f"data.fit={data.fit} is not one of {', '.join(FITS)}")
+    problem = limit_problem(data, "data.")
+    _require(problem is None, str(problem))
     _require(_is_white(data.white), f"data.white={data.white} is neither auto nor a number above 0, as 4095 or 1.0")
-    _require(data.leaks in LEAKS, f"data.leaks={data.leaks} is not one of {', '.join(LEAKS)}")
-    for key in ("val_share", "test_share"):
-        share = getattr(data, key)
-        _require(0 < share < 1, f"data.{key}={share} is not a share between 0 and 1")
-    _require(data.cache_gb >= 0, f"data.cache_gb={data.cache_gb} is negative")
-    _require(data.loaders is None or data.loaders >= 0, f"data.loaders={data.loaders} is negative")
-    _require(data.layout in LAYOUTS, f"data.layout={data.layout} is not one of {', '.join(LAYOUTS)}")
-    streams = ("auto", "true", "false")
-    _require(data.stream in streams, f"data.stream={data.stream} is not one of {', '.join(streams)}")
     if data.locality < 1:
         divides = data.permute_patch > 0 and data.image_size % data.permute_patch == 0
         _require(divides, f"data.permute_patch={data.permute_patch} does not divide data.image_size={data.image_size}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from scaling.config.model_config import POOLS, POS_EMBEDS, SOURCES, ModelConfig, ModelError
+from scaling.config.model_config import ModelConfig, ModelError
+from scaling.config.setting import limit_problem
 
 
 def _require(condition: bool, message: str) -> None:
@@ -28,18 +29,9 @@ def _check_vit(model: ModelConfig, image_size: int, permute_patch: int | None) -
     _require(image_size % patch == 0, divides)
     width = model.width
     assert width is not None
-    _require(model.heads > 0, f"model.heads={model.heads} is not positive")
     _require(width % model.heads == 0, f"model.heads={model.heads} does not divide model.width={model.width}")
-    _require(model.pool in POOLS, f"model.pool={model.pool} is not one of {', '.join(POOLS)}")
-    _require(model.pos_embed in POS_EMBEDS, f"model.pos_embed={model.pos_embed} is not one of {', '.join(POS_EMBEDS)}")
     sines = model.pos_embed != "sincos" or width % 4 == 0
     _require(sines, f"model.pos_embed=sincos needs a model.width that 4 divides, not {model.width}")
-    modes = ("bicubic", "bilinear")
-    resize = model.pos_embed_resize
-    _require(resize in modes, f"model.pos_embed_resize={resize} is neither bicubic nor bilinear")
-    for key in ("dropout", "drop_path"):
-        rate = getattr(model, key)
-        _require(0 <= rate < 1, f"model.{key}={rate} lies outside [0, 1)")
     _check_permutation(patch, permute_patch)
 
 
@@ -51,8 +43,8 @@ def check_model(
     Raises:
         ModelError: with what would do.
     """
-    _require(model.family in ("vit", "cnn"), f"model.family={model.family} is neither vit nor cnn")
-    _require(model.source in SOURCES, f"model.source={model.source} is not one of {', '.join(SOURCES)}")
+    problem = limit_problem(model, "model.")
+    _require(problem is None, str(problem))
     if model.source in ("torchvision", "timm"):
         from scaling.models.libraries import check_named  # torch, and theirs: loaded only when asked for
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-FITS = ("crop", "pad", "stretch")
 _LARGE = 1 << 24  # pixels
 
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LEAKS = ("drop", "keep", "refuse")
-
 
 @dataclass(frozen=True, eq=False)
 class Apart:
