@@ -98,3 +98,10 @@ def test_a_killed_run_of_two_processes_with_dropout_ends_with_the_same_bits(tmp_
     assert all(torch.equal(one[key], two[key]) for key in one)
     first, second = (read_record(at / "record.json") for at in (whole, folder))
     assert (first.test_loss, first.val_error) == (second.test_loss, second.val_error)
+
+
+def test_another_launcher_under_torchrun_is_refused_in_one_line(command: Callable) -> None:
+    variables = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}
+    done = command("scaling.train", "-m", *WORDS, "seed=0,1", "hydra/launcher=basic", variables=variables)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "leave hydra/launcher=basic out" in done.stderr

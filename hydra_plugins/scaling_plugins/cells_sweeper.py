@@ -51,12 +51,17 @@ class CellsSweeper(Sweeper):
         # Imported here: Hydra imports every plugin at every start, --help included.
         from scaling.compose.composer import Composer
         from scaling.compose.sweep_file import job_words
+        from scaling.config import ConfigError
         from scaling.study.run_study import finish, run_study
         from scaling.sweep.runners import HydraRunner, local_runner
+        from scaling.sweep.torchrun import started_by_torchrun
 
+        launcher = self.config.hydra.runtime.choices["hydra/launcher"]
+        if launcher != "pool" and started_by_torchrun():
+            raise ConfigError(f"torchrun runs a cell in its own processes: leave hydra/launcher={launcher} out")
         words = job_words(self.loader, self.cells, self.params, arguments)
         composer = Composer(self.loader, self.config)
-        if self.config.hydra.runtime.choices["hydra/launcher"] == "pool":
+        if launcher == "pool":
             with local_runner() as runner:
                 status = finish(*run_study(composer, words, runner))
         else:
