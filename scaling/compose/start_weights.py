@@ -1,7 +1,7 @@
 """Where a run starts: `init_from=` and `pretrained=` into a file or a published name, checked before any run starts.
 
 `init_from` names a finished run's folder (which must have kept its weights) or a checkpoint, `pretrained` a checkpoint
-or a published weight name. Free of torch at import; torch is loaded only to hold a file against the model.
+or a published weight name. Free of torch at import; torch is loaded only to compare a file with the model.
 """
 
 from __future__ import annotations

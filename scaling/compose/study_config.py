@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from scaling.compose.parse import _read, _require
 from scaling.compose.paths import STUDY
 from scaling.config.model_config import ARCHITECTURE
+from scaling.config.setting import declare, limit_problem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,11 +19,11 @@ class TuningConfig:
 
     sizes: list[int] | None = None  # training sizes to tune at; null: two of the sweep's
     held: int | None = None  # the size at which the rule is checked; null: a larger one of the sweep's, 0: no check
-    factor: float = 4.0  # between the values of the first grid; its root is the finest step
-    values: int = 5  # of the first grid
-    growth: int = 4  # values that a grid may gain while its best is at an edge
-    seeds: int = 2  # of the best values
-    fresh: int = 1  # seeds that no trial had, to run the chosen values again
+    factor: float = declare(4.0, above=1)  # between the values of the first grid; its root is the finest step
+    values: int = declare(5, at_least=3)  # of the first grid
+    growth: int = declare(4, at_least=0)  # values that a grid may gain while its best is at an edge
+    seeds: int = declare(2, at_least=1)  # of the best values
+    fresh: int = declare(1, at_least=0)  # seeds that no trial had, to run the chosen values again
     save: str | None = None  # also write the recipe to conf/recipes/SAVE.yaml of this checkout
 
 
@@ -39,11 +40,8 @@ class StudyConfig:
 
 
 def _check_tuning(tuning: TuningConfig) -> None:
-    _require(tuning.factor > 1, f"tuning.factor={tuning.factor}: the values of a grid must grow (above 1)")
-    _require(tuning.values >= 3, f"tuning.values={tuning.values}: a grid needs three values to have an inside")
-    for key in ("growth", "fresh"):
-        _require(getattr(tuning, key) >= 0, f"tuning.{key}={getattr(tuning, key)} is negative")
-    _require(tuning.seeds >= 1, f"tuning.seeds={tuning.seeds}: at least one")
+    problem = limit_problem(tuning, "tuning.")
+    _require(problem is None, str(problem))
     _require(all(n > 0 for n in tuning.sizes or ()), f"tuning.sizes={tuning.sizes} are not training sizes")
     legal = tuning.save is None or re.fullmatch(r"[0-9A-Za-z._-]+", tuning.save) is not None
     _require(legal, f"tuning.save={tuning.save!r} names a file in conf/recipes/: letters, digits, dots, - and _ only")
