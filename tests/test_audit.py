@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from synthetic import as_table, make_sweep
 
+from analysis.estimator.audit.audit import CHECKS, audit
+from analysis.estimator.audit.check import Check
 from analysis.estimator.crossover.find_crossover import find_crossover
-from analysis.estimator.rows.audit import CHECKS, Check, audit
 from analysis.estimator.rows.selection import select
 from analysis.estimator.rows.table import check
 

@@ -14,7 +14,7 @@ ORDER = {  # a folder imports only folders before it (and commands, which lie be
     "scaling": "config records data models tracking compose training sweep study".split(),
     "scaling.data": "errors sources pixels subsets batches".split(),
     "analysis": "arguments estimator figures report advise pilot calibrate benchmark public_curves".split(),
-    "analysis.estimator": "arrays rows curve crossover".split(),
+    "analysis.estimator": "arrays rows audit curve crossover".split(),
 }
 # What the analysis may import of the other half: all of it without torch.
 _DATA = tuple(f"data.{name}" for name in ("errors", "look", "sources", "pixels", "subsets"))

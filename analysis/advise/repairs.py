@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.advise.train_commands import Cells
-from analysis.estimator.rows.audit import MIN_SIZES
+from analysis.estimator.audit.of_runs import MIN_SIZES
 from analysis.estimator.rows.selection import Selection
 from scaling.records.words import round_setting
 

@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike
 
 from analysis.arguments import TableArguments
 from analysis.estimator.arrays import Array
+from analysis.estimator.audit.audit import audit as run_audit
+from analysis.estimator.audit.check import Check
 from analysis.estimator.crossover.crossings import HORIZON, make_grid
 from analysis.estimator.crossover.envelope import Families, Models, fit_families
 from analysis.estimator.crossover.verdict import EQUIVALENT, NO_VERDICT, Verdict, decide
-from analysis.estimator.rows.audit import Check
-from analysis.estimator.rows.audit import audit as run_audit
 from analysis.estimator.rows.check import checked
 from analysis.estimator.rows.metric import Metric, metric_of
 from analysis.estimator.rows.selection import Selection, select

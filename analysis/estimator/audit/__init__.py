@@ -1,0 +1,1 @@
+"""Does this comparison deserve a verdict?"""
