@@ -45,7 +45,7 @@ def test_the_columns_are_those_of_the_contract() -> None:
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    record = _record(data="böhnchen, 'x'=1", error_text=None)
+    record = _record(data="böhnchen, 'x'=1", error_text=None, input_mean=(0.5, 0.25, 0.1), strengths=(1e-4, 1e3, 15))
     assert read_record(write_record(record, tmp_path / "cell")) == record
     assert find_records(tmp_path) == [tmp_path / "cell" / FILE_NAME]
 

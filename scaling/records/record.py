@@ -81,6 +81,18 @@ class Record:
     purpose: str = "sweep"  # or tune: a tuner's trial, which does not say what a sweep was meant to hold
     data_fingerprint: str | None = None  # of pictures, labels and splits; None in older records
     files_left_out: int | None = None  # files below data.root that are not used
+    available_images: int | None = None  # training images that a subset is drawn from; None where they are endless
+    # Of runs that start from weights; all empty from scratch.
+    adapt: Literal["full", "probe"] | None = None  # what was fitted: the whole network, or a probe on frozen features
+    start_fingerprint: str | None = None  # of the weights
+    pretrain_data: str | None = None  # what they were trained on, as it is called
+    pretrain_size: int | None = None  # unique images of it
+    pretrain_image_size: int | None = None
+    input_mean: tuple[float, ...] | None = None  # what the inputs were normalised by, one per channel, of [0, 1]
+    input_std: tuple[float, ...] | None = None
+    feature_dim: int | None = None  # of a probe
+    strength: float | None = None  # of a probe: the chosen regularisation, relative to n
+    strengths: tuple[float, ...] | None = None  # of a probe: (lowest, highest, count) of those tried
 
     def __post_init__(self) -> None:
         if self.status not in ("finished", "failed", "diverged"):
@@ -115,8 +127,10 @@ def parse_record(values: dict[str, Any]) -> Record:
         raise NewerRecordError(
             f"schema {values['schema']} is newer than this version reads ({SCHEMA}); upgrade the package"
         )
-    known = {key: value for key, value in values.items() if key in COLUMNS}
-    return Record(**known | {"overrides": tuple(values["overrides"])})
+    known: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key in COLUMNS
+    }
+    return Record(**known)
 
 
 def read_record(path: Path) -> Record:
