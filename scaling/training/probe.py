@@ -14,13 +14,12 @@ import scipy.linalg
 import scipy.optimize
 import scipy.special
 
-LOWEST, HIGHEST, COUNT = 1e-4, 1e3, 15
-STRENGTHS: tuple[float, ...] = tuple(float(f"{s:.6g}") for s in np.geomspace(LOWEST, HIGHEST, COUNT))
-LOSSES = ("ridge", "logistic")
+STRENGTHS: tuple[float, ...] = tuple(float(f"{s:.6g}") for s in np.geomspace(1e-4, 1e3, 15))
+
 _BLOCK = 1024  # rows of one float32 product; sums of whole blocks are kept, so that a chain's bits are a single size's
 _CONSTANT = 1e-6  # of its mean: a feature that varies less shows only how floats are rounded
 _TEMPERATURES = (1e-2, 1e2)
-Array = np.ndarray
+_Array = np.ndarray
 
 
 class ProbeError(ValueError):
@@ -31,16 +30,16 @@ class ProbeError(ValueError):
 class Scaler:
     """What features are standardised by: mean and 1 / standard deviation, (d,); 0 for those that do not vary."""
 
-    mean: Array
-    rate: Array
+    mean: _Array
+    rate: _Array
 
     @classmethod
-    def of(cls, mean: Array, variance: Array) -> Scaler:
+    def of(cls, mean: _Array, variance: _Array) -> Scaler:
         std = np.sqrt(np.maximum(variance, 0))
         varies = std > _CONSTANT * np.abs(mean)
         return cls(mean, np.divide(1, std, out=np.zeros_like(std), where=varies))
 
-    def __call__(self, features: Array) -> Array:
+    def __call__(self, features: _Array) -> _Array:
         """float32 (n, d)."""
         shifted = features - self.mean.astype(np.float32)
         shifted *= self.rate.astype(np.float32)
@@ -52,13 +51,13 @@ class Probe:
     """A fitted probe; `losses` are the validation losses of `strengths`, ascending both."""
 
     scaler: Scaler
-    weights: Array  # (d, classes), of standardised features
-    bias: Array  # (classes,)
+    weights: _Array  # (d, classes), of standardised features
+    bias: _Array  # (classes,)
     strength: float  # lambda / n
     strengths: tuple[float, ...]
     losses: tuple[float, ...]
 
-    def scores(self, features: Array) -> Array:
+    def scores(self, features: _Array) -> _Array:
         """float32 (n, classes); the largest is the answer."""
         return self.scaler(features) @ self.weights.astype(np.float32) + self.bias.astype(np.float32)
 
@@ -70,20 +69,20 @@ class NestedSums:
     the sums are float64.
     """
 
-    def __init__(self, features: Array, labels: Array, num_classes: int) -> None:
+    def __init__(self, features: _Array, labels: _Array, num_classes: int) -> None:
         """`features`: (pool, d); `labels`: (pool,) in 0 ... num_classes - 1."""
         self.features, self.labels, self.num_classes = features, labels, num_classes
         self._blocks = 0
         self._frame = Scaler(np.zeros(0), np.zeros(0))
-        self._sums: tuple[Array, Array, Array] = (np.zeros(0),) * 3
+        self._sums: tuple[_Array, _Array, _Array] = (np.zeros(0),) * 3
 
-    def _of_rows(self, first: int, last: int) -> tuple[Array, Array, Array]:
+    def _of_rows(self, first: int, last: int) -> tuple[_Array, _Array, _Array]:
         """Of some rows in the frame: their sum (d,), products (d, d), and sum by class (d, classes)."""
         rows = self._frame(self.features[first:last])
         hot = np.eye(self.num_classes, dtype=np.float32)[self.labels[first:last]]
         return rows.sum(0, dtype=np.float64), rows.T @ rows, rows.T @ hot
 
-    def at(self, n: int) -> tuple[Scaler, Array, Array]:
+    def at(self, n: int) -> tuple[Scaler, _Array, _Array]:
         """Of the first n rows: what standardises them, their correlations (d, d), and their mean product with the
         centred targets (d, classes), both of standardised features.
 
@@ -117,10 +116,10 @@ class NestedSums:
         cross = (2 * by_class - total[:, None]) / n - np.outer(mean, share)
         return scaler, covariance, cross * rate[:, None]
 
-    def _targets(self, n: int) -> Array:
+    def _targets(self, n: int) -> _Array:
         return 2 * np.eye(self.num_classes)[self.labels[:n]] - 1
 
-    def ridge(self, n: int, strengths: Sequence[float]) -> tuple[Scaler, Array, Array]:
+    def ridge(self, n: int, strengths: Sequence[float]) -> tuple[Scaler, _Array, _Array]:
         """The ridge on the first n rows: scaler, weights (strengths, d, classes) and bias (classes,).
 
         Minimises sum((targets - features @ weights - bias)^2) + strength * n * sum(weights^2). Below d rows the n x n
@@ -139,7 +138,7 @@ class NestedSums:
         return scaler, np.stack([rows.T @ _solve(system, s, right) for s in strengths]), bias
 
 
-def _solve(system: Array, strength: float, right: Array) -> Array:
+def _solve(system: _Array, strength: float, right: _Array) -> _Array:
     """(system + strength * identity)^-1 right."""
     raised = system.copy()
     raised[np.diag_indices_from(raised)] += strength
@@ -147,7 +146,7 @@ def _solve(system: Array, strength: float, right: Array) -> Array:
     return scipy.linalg.cho_solve(factor, right, check_finite=False)
 
 
-def _squared_losses(rows: Array, labels: Array, weights: Array, bias: Array) -> list[float]:
+def _squared_losses(rows: _Array, labels: _Array, weights: _Array, bias: _Array) -> list[float]:
     """Mean squared loss of each strength's weights; `rows` are standardised."""
     count, d, classes = weights.shape
     side_by_side = weights.transpose(1, 0, 2).reshape(d, count * classes).astype(np.float32)
@@ -166,7 +165,7 @@ def best_strength(losses: Sequence[float]) -> int:
 
 
 def fit_ridge(
-    sums: NestedSums, n: int, val: Array, val_labels: Array, *, strengths: Sequence[float] = STRENGTHS
+    sums: NestedSums, n: int, val: _Array, val_labels: _Array, *, strengths: Sequence[float] = STRENGTHS
 ) -> Probe:
     """The ridge on the first n rows whose squared loss on the validation images is lowest.
 
@@ -183,7 +182,7 @@ def fit_ridge(
 
 
 def fit_logistic(
-    sums: NestedSums, n: int, val: Array, val_labels: Array, *, strengths: Sequence[float] = STRENGTHS
+    sums: NestedSums, n: int, val: _Array, val_labels: _Array, *, strengths: Sequence[float] = STRENGTHS
 ) -> Probe:
     """Softmax regression on the first n rows: as `fit_ridge`, with mean cross-entropy + strength / 2 * sum(weights^2)
     fitted, and cross-entropy on the validation images compared.
@@ -213,7 +212,7 @@ def fit_logistic(
     )
 
 
-def _all_classes(coef: Array, intercept: Array, classes: Array, num_classes: int) -> tuple[Array, Array]:
+def _all_classes(coef: _Array, intercept: _Array, classes: _Array, num_classes: int) -> tuple[_Array, _Array]:
     """Weights (d, classes) and bias of scikit-learn's; of two classes it has the difference alone."""
     if len(classes) == 2:
         coef, intercept = np.concatenate([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
@@ -222,13 +221,13 @@ def _all_classes(coef: Array, intercept: Array, classes: Array, num_classes: int
     return weights, bias
 
 
-def cross_entropy(scores: Array, labels: Array) -> float:
+def cross_entropy(scores: _Array, labels: _Array) -> float:
     """Mean over images, in nats; `scores` are logits (n, classes)."""
     logs = scipy.special.log_softmax(scores.astype(np.float64), axis=1)
     return float(-logs[np.arange(len(labels)), labels].mean())
 
 
-def temperature(scores: Array, labels: Array) -> float:
+def temperature(scores: _Array, labels: _Array) -> float:
     """What scores of a ridge are multiplied by to be logits: the factor of the lowest cross-entropy on these images."""
     low, high = np.log(_TEMPERATURES)
     found = scipy.optimize.minimize_scalar(
