@@ -107,7 +107,7 @@ def ours(values: dict[str, str]) -> Measure:
     from scaling.data.splits import load_splits
     from scaling.models.build import train_flops_per_example
     from scaling.models.devices import find_device, keep_freed_memory
-    from scaling.training.cell import build
+    from scaling.training.started import build
     from scaling.training.trainer import TrainingSettings, index_batches, train, uniform_batches
 
     keep_freed_memory()

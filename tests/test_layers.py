@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HALVES = ("scaling", "analysis")
 ORDER = {  # a folder imports only folders before it (and commands, which lie beside the folders, may import all)
     "scaling": "config records data models tracking compose training sweep study".split(),
-    "scaling.data": "errors sources pixels subsets batches".split(),
+    "scaling.data": "errors sources pixels subsets batches features".split(),
     "analysis": "arguments estimator figures report advise pilot calibrate benchmark public_curves".split(),
     "analysis.estimator": "arrays rows audit curve crossover".split(),
 }

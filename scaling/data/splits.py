@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from scaling.config.strokes_config import StrokesConfig
 from scaling.data.batches.resident import ResidentImages
 from scaling.data.batches.stream import StreamedImages, read_rows
 from scaling.data.errors import DataError
+from scaling.data.pixels.decode import VERSION
 from scaling.data.pixels.facts import pixel_sums
 from scaling.data.pixels.open_images import refuse_unreadable, with_whole_rows
 from scaling.data.sources import strokes
@@ -32,11 +33,22 @@ _SHARE = 0.5  # of a device's free memory that images may take
 
 
 @dataclass(frozen=True)
+class Pictures:
+    """What a run's images were decoded from: the digest of each picture, uint64 (n, 2), in the order of its split.
+    `words` say what pixels were made of it; together they stand for the pixels."""
+
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+    words: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
 class Splits:
     """One run's data and what makes images inputs.
 
     `mean` and `std` (per channel, in [0, 1]) are those of the training subset: the only images a user with n has.
-    `pixels` is the locality permutation (size * size,), or None where nothing moves.
+    `pixels` is the locality permutation (size * size,), or None where nothing moves. Drawn images have no `pictures`.
     """
 
     train: ImageSet
@@ -45,6 +57,7 @@ class Splits:
     mean: torch.Tensor
     std: torch.Tensor
     pixels: torch.Tensor | None
+    pictures: Pictures | None = None
 
     def inputs(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised float32 inputs, permuted: the last step for train and test alike, after any augmentation."""
@@ -82,7 +95,10 @@ def _round_up(count: int) -> int:
     return 1 << max(10, (count - 1).bit_length())
 
 
-def _load_strokes(config: DataConfig, device: torch.device) -> tuple[ImageSet, ImageSet, ImageSet, np.ndarray]:
+_Loaded = tuple[ImageSet, ImageSet, ImageSet, np.ndarray, Pictures | None]  # the splits, sums of the training images
+
+
+def _load_strokes(config: DataConfig, device: torch.device) -> _Loaded:
     classes, n = config.strokes.num_classes, config.train_size
     val = validation_size(n, num_classes=classes, available=n * classes)
 
@@ -93,7 +109,7 @@ def _load_strokes(config: DataConfig, device: torch.device) -> tuple[ImageSet, I
 
     # Streams 0 and 1 are test and validation; each subset_seed has a stream of its own.
     train, sums = images(2 + config.subset_seed, _round_up(n), n)
-    return train, images(1, _round_up(val), val)[0], images(0, config.test_size, config.test_size)[0], sums
+    return train, images(1, _round_up(val), val)[0], images(0, config.test_size, config.test_size)[0], sums, None
 
 
 @functools.lru_cache(maxsize=2)
@@ -117,7 +133,7 @@ def _streams(stream: str, size: int, device: torch.device) -> bool:
     return size > room(device) if stream == "auto" else stream == "true"
 
 
-def _load_images(config: DataConfig, device: torch.device) -> tuple[ImageSet, ImageSet, ImageSet, np.ndarray]:
+def _load_images(config: DataConfig, device: torch.device) -> _Loaded:
     def chosen_rows(decoded: Decoded) -> list[np.ndarray]:
         rows = chosen(config, decoded)
         val = validation_size(config.train_size, num_classes=len(decoded.catalogue.classes), available=len(rows.val))
@@ -140,7 +156,9 @@ def _load_images(config: DataConfig, device: torch.device) -> tuple[ImageSet, Im
         return ResidentImages(own, torch.arange(len(rows), device=device), labels)
 
     train, val, test = map(image_set, parts)
-    return train, val, test, decoded.facts.sums[parts[0]]
+    of_train, of_val, of_test = (decoded.facts.digests[rows] for rows in parts)
+    pictures = Pictures(of_train, of_val, of_test, (VERSION, *decoded.square.words(), decoded.square.found))
+    return train, val, test, decoded.facts.sums[parts[0]], pictures
 
 
 def load_splits(config: DataConfig, device: torch.device, *, fingerprint: str | None = None) -> Splits:
@@ -154,7 +172,7 @@ def load_splits(config: DataConfig, device: torch.device, *, fingerprint: str | 
         if found != fingerprint:
             raise DataError(f"the images in {config.root} have changed since the start; start the same command again")
     load = _load_strokes if config.kind == "strokes" else _load_images
-    train, val, test, sums = load(config, device)
+    train, val, test, sums, pictures = load(config, device)
     mean, std = mean_and_std(sums, pixels=config.image_size**2)
     pixels = None
     if config.locality < 1:
@@ -169,4 +187,4 @@ def load_splits(config: DataConfig, device: torch.device, *, fingerprint: str | 
     def per_channel(values: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(values.astype(np.float32)).view(1, -1, 1, 1).to(device)
 
-    return Splits(train, val, test, per_channel(mean), per_channel(std), pixels)
+    return Splits(train, val, test, per_channel(mean), per_channel(std), pixels, pictures)

@@ -13,15 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from scaling.compose.start_weights import weights_path
 from scaling.config import CellConfig
 from scaling.data.batches.augment import make_augment
 from scaling.data.identity import data_fields
 from scaling.data.splits import Splits, load_splits
-from scaling.models.build import build_model, config_train_flops, num_params
-from scaling.models.devices import TABLE, device_label, find_device, keep_freed_memory
-from scaling.models.library_weights import named_weights
-from scaling.models.weights import load_weights, read_weights, save_weights
+from scaling.models.build import config_train_flops, num_params
+from scaling.models.devices import device_label, find_device, keep_freed_memory
+from scaling.models.weights import save_weights
 from scaling.records.cell_fields import UNKNOWN, known_fields
 from scaling.records.cell_folder import BEST_FILE, WEIGHTS_FILE
 from scaling.records.files import write_whole
@@ -30,24 +28,10 @@ from scaling.records.wrong_images import WrongImages, write_wrong_images
 from scaling.tracking import Tracker, track
 from scaling.training.checkpoint import Checkpoints, clear_checkpoints, stop_request
 from scaling.training.processes import world
+from scaling.training.started import build
 from scaling.training.trainer import CurvePoint, Diverged, TrainingSettings, evaluate, train
 
 _POINTS_PER_CHECK = 5  # of the training curve: with keep=best about ten looks at the validation set
-
-
-def build(cell: CellConfig, *, channels: int, device: torch.device) -> torch.nn.Module:
-    """The cell's model on its device, with the weights that the run starts from where it starts from some."""
-    torch.manual_seed(cell.seed)
-    model = build_model(
-        cell.model, image_size=cell.data.image_size, channels=channels, num_classes=cell.num_classes
-    ).to(device)
-    if TABLE[device.type].channels_last and cell.model.source != "bit":  # BiT makes its kernels anew at every step
-        model = model.to(memory_format=torch.channels_last)
-    if cell.start is not None:
-        named = cell.start == cell.start_fingerprint  # a published name is its own fingerprint
-        state = named_weights(cell.start) if named else read_weights(weights_path(cell.start))
-        load_weights(model, state, mode=cell.model.pos_embed_resize)
-    return model
 
 
 class Run:

@@ -1,0 +1,149 @@
+"""Frozen features: the right numbers, computed once, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from scaling.data.features import store as stored
+from scaling.data.features.store import FeatureStore, fill, store_folder
+from scaling.data.splits import load_splits
+from scaling.training import features
+from scaling.training.cell import run_cell
+from scaling.training.features import FeatureError, FrozenModel, frozen_features
+from scaling.training.started import build
+
+CPU = torch.device("cpu")
+WORDS = ("model=resnet8", "data.image_size=8", "data.permute_patch=4", "data.train_size=20", "data.test_size=50",
+         "budget.steps=14", "device=cpu", "wandb=disabled", "workers=1")  # fmt: skip
+
+
+@pytest.fixture
+def kept(make_cell: Callable, tmp_path: Path) -> Path:
+    """The folder of a small run, with batch norms, that kept its weights."""
+    cell = make_cell(*WORDS, f"out={tmp_path}/runs", "keep=last", "sweep=small")
+    assert run_cell(cell).status == "finished"
+    return cell.folder
+
+
+def _digests(count: int, *, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(1, 2**63, (count, 2), dtype=np.uint64)
+
+
+def _rows(digests: np.ndarray) -> np.ndarray:
+    """Made-up features that follow from the picture."""
+    return (digests[:, :1] % 1000 + np.arange(3)).astype(np.float32)
+
+
+def test_features_are_what_the_head_reads_in_evaluation_mode(make_cell: Callable, kept: Path) -> None:
+    cell = make_cell(*WORDS, f"init_from={kept}")
+    splits = load_splits(cell.data, CPU)
+    found = frozen_features(cell, splits, CPU)
+    model = build(cell, channels=1, device=CPU).eval()
+    model.head = torch.nn.Identity()  # type: ignore[assignment]
+    for name in ("train", "val", "test"):
+        images = getattr(splits, name)
+        pixels, labels = next(images.in_order(len(images)))
+        with torch.no_grad():
+            expected = model(splits.inputs(pixels)).numpy()
+        assert np.abs(getattr(found, name) - expected).max() < 1e-5
+        assert (getattr(found, f"{name}_labels") == labels.numpy()).all()
+    assert found.feature_dim == 64
+    assert found.seconds > 0
+
+
+def test_a_second_use_builds_no_model(make_cell: Callable, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does a larger subset of the chain compute again what the smaller one has."""
+    asked: list[int] = []
+    rows = FrozenModel.rows
+    monkeypatch.setattr(FrozenModel, "rows", lambda self, images, places, **more: (
+        asked.append(len(places)) or rows(self, images, places, **more)))  # fmt: skip
+    monkeypatch.setattr(features, "_say", lambda *_: None)
+    cell = make_cell(*WORDS, f"init_from={kept}")
+    first = frozen_features(cell, load_splits(cell.data, CPU), CPU)
+    assert sum(asked) == len(first.train) + len(first.val) + len(first.test)
+    monkeypatch.setattr(features, "build", None)
+    again = frozen_features(cell, load_splits(cell.data, CPU), CPU)
+    assert (again.train == first.train).all()
+    assert (again.test == first.test).all()
+    assert again.seconds == pytest.approx(first.seconds)
+
+
+def test_a_model_in_training_mode_gives_no_features(make_cell: Callable, kept: Path) -> None:
+    cell = make_cell(*WORDS, f"init_from={kept}")
+    splits = load_splits(cell.data, CPU)
+    frozen = FrozenModel(build(cell, channels=1, device=CPU).train(), splits, precision="fp32")
+    places = np.arange(4)
+    before = frozen.rows(splits.test, places, batch=4)
+    for module in frozen.model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.train()
+            with pytest.raises(FeatureError, match="training mode"):
+                frozen.rows(splits.test, places, batch=4)
+            module.eval()
+    assert (frozen.rows(splits.test, places, batch=4) == before).all()
+
+
+def test_the_store_keeps_rows_by_their_picture(tmp_path: Path) -> None:
+    digests = _digests(600)
+    digests[7] = digests[3]  # the same picture twice
+    computed: list[int] = []
+
+    def compute(places: np.ndarray) -> np.ndarray:
+        computed.extend(places.tolist())
+        return _rows(digests[places])
+
+    rows, _ = fill(FeatureStore(tmp_path / "one"), digests, compute)
+    assert (rows == _rows(digests)).all()
+    assert sorted(computed) == sorted(set(range(600)) - {7})
+    mixed = np.random.default_rng(1).permutation(digests)
+    rows, there, _ = FeatureStore(tmp_path / "one").find(mixed)
+    assert there.all()
+    assert (rows == _rows(mixed)).all()
+    assert not FeatureStore(tmp_path / "one").find(_digests(5, seed=2))[1].any()
+
+
+@pytest.mark.parametrize("where", ["head", "digest", "check", "row", "end"])
+def test_a_damaged_block_is_computed_again(tmp_path: Path, where: str, capsys: pytest.CaptureFixture[str]) -> None:
+    digests = _digests(300)
+    fill(FeatureStore(tmp_path), digests, lambda places: _rows(digests[places]))
+    first = sorted(tmp_path.glob("*.block"))[0]
+    content = bytearray(first.read_bytes())
+    block = stored.BLOCK
+    place = {"head": 12, "digest": 40, "check": 28 + 16 * block + 5, "row": 28 + 20 * block + 9, "end": -1}[where]
+    content[place] ^= 1
+    first.write_bytes(content[:-3] if where == "end" else content)
+    again: list[int] = []
+
+    def compute(places: np.ndarray) -> np.ndarray:
+        again.extend(places.tolist())
+        return _rows(digests[places])
+
+    rows, _ = fill(FeatureStore(tmp_path), digests, compute)
+    assert (rows == _rows(digests)).all()
+    assert 0 < len(again) <= block
+    assert len(list(tmp_path.glob("*.damaged-*"))) == 1
+    assert "computed again" in capsys.readouterr().err
+
+
+def test_a_cache_that_cannot_be_written_only_costs_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(stored, "write_whole", full)
+    digests = _digests(10)
+    rows, _ = fill(FeatureStore(tmp_path), digests, lambda places: _rows(digests[places]))
+    assert (rows == _rows(digests)).all()
+    assert "No space left on device" in capsys.readouterr().err
+
+
+def test_another_way_of_computing_has_another_folder(tmp_path: Path) -> None:
+    ways = [["abc", 32], ["abc", 48], ["abd", 32]]
+    assert len({store_folder(tmp_path, way) for way in ways}) == 3
+    assert store_folder(tmp_path, ways[0]) == store_folder(tmp_path, ["abc", 32])
