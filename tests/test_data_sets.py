@@ -78,3 +78,9 @@ def test_the_title_tells_them_apart() -> None:
     key = {"data": "photos", "locality": 1, "image_size": 32}
     assert title(key | {"data_fingerprint": SITE_A}) == title(key) + ", pictures aaaaaaaa"
     assert title(key | {"data_fingerprint": None}) == title(key) + ", pictures not recorded"
+
+
+def test_images_that_look_alike_are_a_warning() -> None:
+    (told,) = messages(rows(SITE_A, near_leaks=240.0))
+    assert "240 test and validation images look like a training image" in told
+    assert messages(rows(SITE_A, near_leaks=0)) == messages(rows(SITE_A, near_leaks=None)) == []

@@ -22,7 +22,9 @@ from scaling.config.cell_config import ConfigError, DataConfig
 from scaling.data.errors import DataError
 from scaling.data.look import DataFound, look_at
 from scaling.data.pixels.decode_all import decode_rows
+from scaling.data.subsets.chosen import near
 from scaling.data.subsets.nested_order import nested_order
+from scaling.data.subsets.notes import near_text
 from scaling.records.files import some, write_whole
 
 DECODED = 64  # files at most whose decoding is timed
@@ -95,6 +97,9 @@ class Look:
                 f"copies left out: {self.gone.leaks:,} training images that are test images, too, and"
                 f" {self.gone.copies:,} second copies{twice}"
             )
+        alike = near_text(near(self.found.config, self.found.decoded))
+        if alike:
+            said.append(f"{alike}: if these are the same pictures saved again, errors are flattered")
         if self.unreadable:
             said.append(
                 f"set aside, since they cannot be read: {len(self.unreadable):,} files ({some(self.unreadable)})"

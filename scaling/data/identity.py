@@ -16,7 +16,7 @@ from scaling.data.pixels.open_images import open_images
 from scaling.data.sources.catalogue import SPLITS, Catalogue
 from scaling.data.sources.read import OWN, Place, read_place
 from scaling.data.sources.strokes import STROKES_VERSION, StrokesConfig
-from scaling.data.subsets.chosen import chosen, groups_of
+from scaling.data.subsets.chosen import chosen, groups_of, near
 from scaling.records.files import cache_folder, try_write_whole
 
 if TYPE_CHECKING:
@@ -105,7 +105,8 @@ def data_fields(config: DataConfig, folder: Path) -> dict[str, Any]:
         try_write_whole(path, json.dumps(_about(config, decoded, listing, fingerprint)).encode())
     left_out = sum(one.count for one in listing.left_out) + len(decoded.unreadable)
     leaks = chosen(config, decoded).leaks.train
-    return dict(data_fingerprint=fingerprint, files_left_out=left_out, leaks=leaks)
+    fields = dict(data_fingerprint=fingerprint, files_left_out=left_out, leaks=leaks)
+    return fields | dict(near_leaks=near(config, decoded).held_out)
 
 
 def _about(config: DataConfig, decoded: Decoded, listing: Folder, fingerprint: str) -> dict[str, Any]:

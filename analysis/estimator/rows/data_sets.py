@@ -101,6 +101,7 @@ def _left_out(rows: pd.DataFrame, known: pd.Series) -> list[dict[str, str]]:
     done = rows["status"].eq("finished") if "status" in rows.columns else pd.Series(True, rows.index)
     if (ours & done & known.eq("")).any():
         found.append({"code": FINGERPRINT, "message": _UNKNOWN})
+    found += _look_alike(rows)
     if "files_left_out" in rows.columns:
         counts = sorted({int(count) for count in rows["files_left_out"].dropna() if count > 0})
         if counts:
@@ -109,3 +110,15 @@ def _left_out(rows: pd.DataFrame, known: pd.Series) -> list[dict[str, str]]:
             text = f"{' or '.join(f'{count:,}' for count in counts)} files of the data's folder were not used{which}"
             found.append({"code": "files_left_out", "message": text})
     return found
+
+
+def _look_alike(rows: pd.DataFrame) -> list[dict[str, str]]:
+    """Images that look like training images, which hold no verdict back: that they are copies is not known."""
+    counts = rows["near_leaks"].dropna() if "near_leaks" in rows.columns else pd.Series(dtype=float)
+    if counts.empty or not counts.max() > 0:
+        return []
+    text = (
+        f"{counts.max():,.0f} test and validation images look like a training image, by a hash that can err: near-"
+        "duplicates flatter every model, and most the one that remembers best"
+    )
+    return [{"code": "near_leaks", "message": text}]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-VERSION = 3  # part of every cache's key: other pixels (or refusals) from the same file need another number
+VERSION = 4  # part of every cache's key: other pixels, refusals or facts from the same file need another number
 # What libjpeg says of data that are damaged; its other warnings are of headers, or of files without an end.
 _DAMAGE = ("Corrupt JPEG data", "Inconsistent progression", "Invalid SOS")
 _ORIENTATION = 0x0112  # of EXIF

@@ -19,6 +19,7 @@ import numpy as np
 from scaling.data.errors import DataError, UnreadableImage
 from scaling.data.pixels.decode import decode_array, see, to_square
 from scaling.data.pixels.facts import RowFacts, checksums, pixel_sums, with_white
+from scaling.data.pixels.looks import look_hashes, thumbnail
 from scaling.data.pixels.square import Square
 from scaling.data.sources.catalogue import Catalogue
 from scaling.records.files import cores
@@ -41,23 +42,27 @@ def _from_files(sources: Sequence[str | bytes], square: Square) -> _Part:
     pixels = np.zeros((rows, *square.shape), dtype=np.uint8)
     digests, sides = np.zeros((rows, 2), dtype=np.uint64), np.zeros((rows, 2), dtype=np.int64)
     depths, tops = np.zeros(rows, dtype=np.int64), np.zeros(rows, dtype=np.int64)
-    unreadable = {}
+    looks, greys, unreadable = np.zeros(rows, dtype=np.uint64), {}, {}
     for i, source in enumerate(sources):
         try:
             seen = see(source, square)
             pixels[i], digests[i], sides[i] = to_square(seen.picture, square), seen.digest(), seen.picture.size
-            depths[i], tops[i] = seen.depth, seen.top
+            depths[i], tops[i], greys[i] = seen.depth, seen.top, thumbnail(seen.picture)
         except UnreadableImage as error:
             unreadable[i] = str(error)
-    return _Part(pixels, _facts(pixels, digests, depths, tops, sides), unreadable)
+    looks[list(greys)] = look_hashes(list(greys.values()))
+    return _Part(pixels, _facts(pixels, digests, depths, tops, sides, looks), unreadable)
 
 
 def _from_arrays(arrays: np.ndarray, square: Square) -> _Part:
+    from PIL import Image as PIL
+
     pixels, digests = decode_array(arrays, square)
     rows = len(arrays)
     sides = np.tile(np.array([arrays.shape[2], arrays.shape[1]], dtype=np.int64), (rows, 1))
     depths, tops = np.full(rows, 8, dtype=np.int64), np.zeros(rows, dtype=np.int64)
-    return _Part(pixels, _facts(pixels, digests, depths, tops, sides), {})
+    looks = look_hashes([thumbnail(PIL.fromarray(array)) for array in arrays])
+    return _Part(pixels, _facts(pixels, digests, depths, tops, sides, looks), {})
 
 
 def _facts(pixels: np.ndarray, *others: np.ndarray) -> RowFacts:

@@ -1,4 +1,5 @@
-"""What is known of every image of a decoded set beside its pixels: checksums, sums, digests, depths and sizes."""
+"""What is known of every image of a decoded set beside its pixels: checksums, sums, digests, depths, sizes
+and looks."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ def checksums(pixels: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class RowFacts:
-    """One row for each image. What cannot be read has a digest, a size and a depth of 0."""
+    """One row for each image. What cannot be read has a digest, a size, a depth and a look of 0."""
 
     checks: np.ndarray  # uint32 (rows,) CRC-32 of the stored pixels
     sums: np.ndarray  # int64 (rows, channels, 2): from them follow any subset's mean and deviation
@@ -35,6 +36,7 @@ class RowFacts:
     depths: np.ndarray  # int64 (rows,) bits of the file's numbers: 8, 16, 32, or FLOAT
     tops: np.ndarray  # int64 (rows,) the largest of them, where there are more than 8 bits
     sides: np.ndarray  # int64 (rows, 2) width and height of the upright picture
+    looks: np.ndarray  # uint64 (rows,) near for pictures that look alike; 0 where there is nothing to see
 
     @classmethod
     def joined(cls, parts: list[RowFacts]) -> RowFacts:
@@ -55,9 +57,9 @@ class RowFacts:
         Raises:
             ValueError: they are of another shape.
         """
-        ends = np.cumsum([1, 2 * channels, _DIGEST, 1, 1, 2])
+        ends = np.cumsum([1, 2 * channels, _DIGEST, 1, 1, 2, 1])
         table = np.frombuffer(content, dtype="<i8").reshape(rows, ends[-1]).astype(np.int64)
-        checks, sums, digests, depths, tops, sides = np.split(table, ends[:-1], axis=1)
+        checks, sums, digests, depths, tops, sides, looks = np.split(table, ends[:-1], axis=1)
         return cls(
             checks[:, 0].astype(np.uint32),
             sums.reshape(rows, channels, 2),
@@ -65,6 +67,7 @@ class RowFacts:
             depths[:, 0],
             tops[:, 0],
             sides,
+            np.ascontiguousarray(looks).view(np.uint64)[:, 0],
         )
 
     def whites(self) -> tuple[tuple[int, float], ...]:

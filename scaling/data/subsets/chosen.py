@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from scaling.data.sources.read import OWN, Place, read_place
 from scaling.data.subsets.groups import read_groups
 from scaling.data.subsets.leaks import Apart
+from scaling.data.subsets.near import Near, near_leaks
 from scaling.data.subsets.parts import Chosen, choose
 from scaling.records.files import cache_folder
 
@@ -22,9 +23,21 @@ def chosen(config: DataConfig, decoded: Decoded) -> Chosen:
     Raises:
         DataError: a class has no images in one of the parts, or images have no group.
     """
+    return _chosen(decoded, config.subset_seed, *_split(config, decoded))
+
+
+def near(config: DataConfig, decoded: Decoded) -> Near:
+    """How many images look alike between the parts, the same for every `subset_seed`.
+
+    Raises:
+        DataError: as `chosen`.
+    """
+    return _near(decoded, *_split(config, decoded))
+
+
+def _split(config: DataConfig, decoded: Decoded) -> tuple[tuple[float, float], str | None, tuple[str, ...] | None]:
     leaks = config.leaks if config.kind in OWN else None
-    shares = (config.val_share, config.test_share)
-    return _chosen(decoded, config.subset_seed, shares, leaks, groups_of(config, decoded))
+    return (config.val_share, config.test_share), leaks, groups_of(config, decoded)
 
 
 def groups_of(config: DataConfig, decoded: Decoded) -> tuple[str, ...] | None:
@@ -60,3 +73,11 @@ def _chosen(
         test_share=shares[1],
         apart=apart,
     )
+
+
+@functools.lru_cache(maxsize=4)
+def _near(decoded: Decoded, shares: tuple[float, float], leaks: str | None, groups: tuple[str, ...] | None) -> Near:
+    facts = decoded.facts
+    parts = _chosen(decoded, 0, shares, leaks, groups)
+    catalogue, own_val = decoded.catalogue, decoded.catalogue.sizes["val"] > 0
+    return near_leaks(parts, looks=facts.looks, digests=facts.digests, labels=catalogue.labels, own_val=own_val)
