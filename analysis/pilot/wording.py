@@ -21,6 +21,7 @@ from analysis.pilot.folder import Look
 from analysis.pilot.plan import Design
 from analysis.pilot.run import PilotProgress
 
+_TOLD = ("unequal_classes",)  # warnings of the analysis that belong into the advice
 DO = {"cnn": "keep the CNN", "vit": "switch to the ViT"}
 
 
@@ -119,6 +120,7 @@ def _basis(advices: Sequence[Advice], found: Look, design: Design, progress: Pil
         lines.append(verdict_sentence(today.crossover))
     if today.crossover.axis == "train_size" and design.sizes[-1] < today.train_size:
         lines.append(f"measured up to {measured(design.sizes[-1])} images only, for want of time")
+    lines += [w["message"] for w in today.crossover.warnings if w["code"] in _TOLD]
     silent = [c.message for c in today.crossover.checks if c.status == "unknown"]
     if silent:
         lines.append(f"not known: {'; '.join(dict.fromkeys(silent))}")

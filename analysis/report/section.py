@@ -59,6 +59,11 @@ def _cell(value: Any, pattern: str = "{:g}") -> str:
     return "" if value is None or pd.isna(value) else pattern.format(value)
 
 
+def _balanced(value: Any) -> str:
+    """The balanced error beside the error, where classes are unequal."""
+    return "" if value is None or pd.isna(value) else f"; balanced {_decimals(value)}"
+
+
 def _measured(crossover: Crossover) -> list[dict[str, str]]:
     table = []
     for row in tables.measured_table(crossover).to_dict("records"):
@@ -73,7 +78,8 @@ def _measured(crossover: Crossover) -> list[dict[str, str]]:
                 "lr": _cell(row["lr"]),
                 "tried": _cell(row["rates_tried"]),
                 "runs": str(row["runs"]),
-                "errors": f"{_decimals(row['mean'])} ({_decimals(row['lowest'])} to {_decimals(row['highest'])})",
+                "errors": f"{_decimals(row['mean'])} ({_decimals(row['lowest'])} to {_decimals(row['highest'])})"
+                + _balanced(row.get("balanced")),
                 "fit": fit,
             }
         )

@@ -16,6 +16,7 @@ from analysis.arguments import TableArguments
 from analysis.estimator.arrays import Array
 from analysis.estimator.audit.audit import audit as run_audit
 from analysis.estimator.audit.check import Check
+from analysis.estimator.crossover.balanced import balanced_notes
 from analysis.estimator.crossover.crossings import HORIZON, make_grid
 from analysis.estimator.crossover.envelope import Families, Models, fit_families
 from analysis.estimator.crossover.verdict import EQUIVALENT, NO_VERDICT, Verdict, decide
@@ -267,7 +268,8 @@ def answer(
     notes = [{"code": c.code, "message": c.message} for c in checks if c.status == "unknown"]
     if not terms.audit:
         notes.append({"code": "audit_off", "message": "the verdict as the curves alone have it: audit=off"})
-    notes += [*rows.attrs.get("notes", ()), *_mixtures(fitted), *families.warnings]
+    notes += [*rows.attrs.get("notes", ()), *balanced_notes(fitted, measure.name, axis), *_mixtures(fitted)]
+    notes += families.warnings
     return Crossover(
         key=key,
         measure=measure,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.estimator.crossover.balanced import BALANCED, balanced_matters
 from analysis.estimator.crossover.crossings import HORIZON
 from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.verdict import Verdict
@@ -52,6 +53,7 @@ def audit_table(crossover: Crossover) -> pd.DataFrame:
 def measured_table(crossover: Crossover) -> pd.DataFrame:
     """A row per model and size: its runs' errors, and what the curve says there."""
     rows, table = crossover.selection.fitted, []
+    unequal = balanced_matters(rows, crossover.metric)
     choices = {(c.model, c.train_size): c for c in crossover.selection.choices}
     size_of_choice = "train_size" if "train_size" in rows.columns and rows["train_size"].notna().all() else None
     order = [m for models in crossover.families.models.values() for m in models]
@@ -71,6 +73,7 @@ def measured_table(crossover: Crossover) -> pd.DataFrame:
                 "mean": errors.mean(),
                 "lowest": errors.min(),
                 "highest": errors.max(),
+                **({"balanced": runs[BALANCED].astype(float).mean()} if unequal else {}),
                 "fitted": None,
                 "fitted_low": None,
                 "fitted_high": None,
