@@ -24,7 +24,9 @@ from scaling.compose.plain_errors import plain_line
 from scaling.config import ConfigError
 from scaling.records.exit_status import INTERRUPTED, drop_output, exit_status
 from scaling.study.run_study import finish, run_study
+from scaling.study.search import objectives
 from scaling.sweep.hydra_job import make_job
+from scaling.sweep.objective import CellFailed
 from scaling.sweep.pool import PoolError
 from scaling.sweep.runners import local_runner
 from scaling.sweep.torchrun import started_by_torchrun
@@ -67,8 +69,14 @@ def refuse(error: Exception) -> int:
     return 2
 
 
-def _run_command(composer: Composer, words: list[str]) -> None:
-    """A command of one cell."""
+def _run_command(composer: Composer, words: list[str], *, search: bool) -> float | None:
+    """A command of one cell; or, of a sweeper that launches cells itself, one of them, whose objective is returned."""
+    if search:
+        with local_runner() as runner:
+            [value] = objectives(composer, [words], runner)
+        if isinstance(value, CellFailed):
+            raise value
+        return value
     try:
         with local_runner() as runner:
             status = finish(*run_study(composer, [words], runner))
@@ -79,6 +87,7 @@ def _run_command(composer: Composer, words: list[str]) -> None:
         sys.exit(0)
     if status:
         sys.exit(status)
+    return None
 
 
 def _stop(signum: int, frame: Any) -> None:
@@ -108,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(make_job(_run_command))()
     except REFUSALS as error:
         return refuse(error)
-    except PoolError as error:
+    except (PoolError, CellFailed) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

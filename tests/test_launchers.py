@@ -10,6 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
+
+from scaling.train import main as train_main
 
 ROOT = Path(__file__).parent.parent
 MARK = "SCALING_TEST_MARK"
@@ -81,6 +84,43 @@ def test_a_crash_costs_one_cell_and_the_finished_ones_are_not_launched_again(nam
     assert "2 cells finished (2 before), 1 failed" in again.stdout, again.stderr
     assert "retry=failed" in again.stderr
     assert {path: path.stat().st_mtime_ns for path in records} == stamps
+
+
+OPTUNA = pytest.mark.skipif(
+    importlib.util.find_spec("hydra_plugins.hydra_optuna_sweeper") is None,
+    reason="hydra/sweeper=optuna is not installed",
+)
+SEARCH = ("hydra/sweeper=optuna", "hydra.sweeper.sampler.seed=1", "optim.lr=tag(log,interval(1e-3,1e-1))", "sweep=mine")
+
+
+@OPTUNA
+@pytest.mark.parametrize("name", ["pool", *(pytest.param(n, marks=pytest.mark.slow) for n in ("basic", "joblib"))])
+def test_a_search_minimises_the_validation_error(name: str, tmp_path: Path) -> None:
+    done = _train(tmp_path, *_words(name), *SEARCH, "hydra.sweeper.n_trials=2", "budget.steps=4")
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(path.read_text()) for path in (tmp_path / "runs" / "mine").glob("*/record.json")]
+    best = min(records, key=lambda r: r["val_error"])
+    found = yaml.safe_load((tmp_path / "runs" / "mine" / "optimization_results.yaml").read_text())
+    assert len(records) == 2
+    assert found["best_value"] == best["val_error"]
+    assert found["best_params"]["optim.lr"] in [r["lr"] for r in records if r["val_error"] == best["val_error"]]
+
+
+@OPTUNA
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("hydra.sweeper.direction=maximize",), "validation error alone"),
+        (("tune=lr",), "give one of them"),
+        (("sweeps=quickstart",), "only hydra/sweeper=cells takes"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused_before_it_starts(words, message, tmp_path, monkeypatch, capfd) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train"])
+    assert train_main([*SMALL, *SEARCH, *words]) == 2
+    assert message in capfd.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "runs").exists()
 
 
 def _alive(tmp_path: Path) -> dict[int, str]:

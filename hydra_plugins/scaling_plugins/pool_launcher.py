@@ -18,20 +18,23 @@ ConfigStore.instance().store(group="hydra/launcher", name="pool", node=PoolLaunc
 
 
 class PoolLauncher(Launcher):
-    """What the sweeper `cells` takes as the word to run its cells itself; other sweepers launch through it."""
+    """What the sweeper `cells` takes as the word to run its cells itself; other sweepers launch through it, and get
+    each cell's validation error as its objective."""
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: Any) -> None:
         self.loader, self.config = hydra_context.config_loader, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        import sys
-
         from scaling.compose.composer import Composer
-        from scaling.study.run_study import finish, run_study
+        from scaling.study.search import objectives
         from scaling.sweep.runners import local_runner
 
         with local_runner() as runner:
-            status = finish(*run_study(Composer(self.loader, self.config), job_overrides, runner))
-        if status:
-            sys.exit(status)
-        return [JobReturn(overrides=list(words), status=JobStatus.COMPLETED) for words in job_overrides]
+            found = objectives(Composer(self.loader, self.config), job_overrides, runner)
+        ends = []
+        for words, value in zip(job_overrides, found, strict=True):
+            ends.append(JobReturn(overrides=list(words), status=JobStatus.COMPLETED))
+            ends[-1].return_value = value
+            if isinstance(value, Exception):
+                ends[-1].status = JobStatus.FAILED
+        return ends

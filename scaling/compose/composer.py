@@ -50,7 +50,7 @@ class Composer:
     """
 
     def __init__(self, loader: Any, config: Any) -> None:
-        self._loader, self._config = loader, config
+        self._loader, self.config = loader, config
         self._composed: dict[tuple[str, ...], tuple[Any, dict[str, str]]] = {}
         self._bases: dict[str, Any] = {}  # what group choices alone compose to
 
@@ -58,7 +58,7 @@ class Composer:
         """Whether an override only sets a value that is there: no group choice, no addition or deletion."""
         changes_keys = override.is_add() or override.is_force_add() or override.is_delete()
         key = override.get_key_element()
-        return not (changes_keys or key.startswith("hydra") or key in self._config.hydra.runtime.choices)
+        return not (changes_keys or key.startswith("hydra") or key in self.config.hydra.runtime.choices)
 
     def compose(self, words: Sequence[str]) -> tuple[Any, dict[str, str]]:
         """The config of a job without its `hydra` node, and the choices of its model and data."""
@@ -66,7 +66,7 @@ class Composer:
         plain = [override for override in parsed if self._is_plain(override)]
         groups = tuple(str(override.input_line) for override in parsed if override not in plain)
         if groups not in self._composed:
-            whole = self._loader.load_sweep_config(self._config, list(groups))
+            whole = self._loader.load_sweep_config(self.config, list(groups))
             choices = {group: str(whole.hydra.runtime.choices[group]) for group in ("data", "model")}
             self._composed[groups] = _without_hydra(whole), choices
         shared, choices = self._composed[groups]

@@ -7,6 +7,8 @@ import re
 
 from scaling.compose.command_words import nearest_setting
 
+# What a plugin's own package brings -> the extra that installs it.
+_EXTRAS = {"optuna": "optuna", "joblib": "joblib", "submitit_local": "submitit", "ray": "ray"}
 _TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "String": "a text"}
 
 
@@ -14,6 +16,8 @@ def _unknown_option(match: re.Match[str]) -> str:
     group, name = match[1], match[2]
     known = match.string.partition("Available options in")[2].splitlines()[1:]
     known = [line.strip() for line in known if line.startswith("\t") and "provider=" not in line]
+    if group.startswith("hydra/") and name in _EXTRAS:
+        return f"{group}={name} is not installed: pip install 'vit-scaling[{_EXTRAS[name]}]'"
     if not known:
         return f"{group}={name}: there is no such file of settings"
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
@@ -26,11 +30,19 @@ def _unknown_key(match: re.Match[str]) -> str:
     return f"there is no setting {key}; the nearest is {nearest_setting(key)} (--cfg job shows all)"
 
 
+def _cells_elsewhere(match: re.Match[str]) -> str:
+    return (
+        f"{match[1]} lists cells, which only hydra/sweeper=cells takes; a sweeper that searches gets settings alone,"
+        " as in -m hydra/sweeper=optuna model=resnet8 'optim.lr=tag(log,interval(1e-3,1e-1))'"
+    )
+
+
 def _interpolation(match: re.Match[str]) -> str:
     return f"${{{match[1]}}} stands for nothing here; a $ that is meant as a sign has a backslash before it: \\${{...}}"
 
 
 _PATTERNS = (
+    (r"In '([^']+)': ConfigKeyError .*Key 'cells' not in '\w+'", _cells_elsewhere),
     (r"Could not find '([\w/]+)/([^'/]+)'", _unknown_option),
     (r"Could not (?:override|append to config|delete from config)[^']*'([^']+)'", _unknown_key),
     (r"Key '([^']+)' is not in struct", _unknown_key),
@@ -56,7 +68,7 @@ def plain_line(error: Exception) -> str:
     """One line for an error of the command line or of a sweep file."""
     whole = str(error)
     for pattern, say in _PATTERNS:
-        found = re.search(pattern, whole)
+        found = re.search(pattern, whole, re.DOTALL)
         if found:
             return say(found)
     lines = [line.strip() for line in whole.splitlines() if line.strip()]

@@ -12,10 +12,11 @@ import os
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, Protocol
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
 
 from scaling.compose.composer import Composer
@@ -39,20 +40,29 @@ def _end_with_command() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def make_job(run_command: Callable[[Composer, list[str]], None]) -> Callable[[DictConfig], str | None]:
-    """The function for `hydra.main`; `run_command` does what a command without a launcher's job asks for."""
+class RunCommand(Protocol):
+    """Does what a command without a job of ours asks for; `search`: a sweeper of another's launched it as a cell."""
 
-    def run_job(config: DictConfig) -> str | None:
+    def __call__(self, composer: Composer, words: list[str], *, search: bool) -> float | None: ...
+
+
+def make_job(run_command: RunCommand) -> Callable[[DictConfig], str | float | None]:
+    """The function for `hydra.main`."""
+
+    # joblib's processes have a start method of their own by default, which our workers do not.
+    def run_job(config: DictConfig) -> str | float | None:
         full: Any = config.copy()
         with open_dict(full):
             full.hydra = HydraConfig.get()
         words = [str(word) for word in full.hydra.overrides.task]
         composer = Composer(GlobalHydra.instance().config_loader(), full)
         if FIRST_PROCESS not in os.environ:
-            run_command(composer, words)
-            return None
+            search = full.hydra.mode == RunMode.MULTIRUN
+            if search:
+                multiprocessing.set_start_method("spawn", force=True)
+            return run_command(composer, words, search=search)
         _end_with_command()
-        multiprocessing.set_start_method("spawn", force=True)  # joblib's processes have one of their own by default
+        multiprocessing.set_start_method("spawn", force=True)
         cell = composer.job(words).cell
         run_cells([cell], pool=kept_pool(), quiet=True)
         return cell.cell_name
