@@ -6,7 +6,7 @@ from scaling.config import CellConfig
 from scaling.records.cell_folder import recorded
 from scaling.records.files import last_line
 
-DIVERGED = 1.0  # the objective of a diverged run: no error is higher
+WORST_ERROR = 1.0  # the objective of a diverged run: no error is higher
 
 
 class CellFailed(Exception):
@@ -19,6 +19,6 @@ def objective_of(cell: CellConfig) -> float | CellFailed:
     if record is not None and record.status == "finished" and record.val_error is not None:
         return record.val_error
     if record is not None and record.status == "diverged":
-        return DIVERGED
+        return WORST_ERROR
     why = "no record" if record is None else last_line(record.error_text) or "no validation error"
     return CellFailed(f"{cell.cell_name}: {why}")
