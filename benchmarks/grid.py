@@ -43,9 +43,9 @@ def estimate(sweep: str, rates: Mapping[str, Rates], *, overhead: float) -> str:
     Args:
         overhead: seconds of start-up and of what else a command does beside training.
     """
+    from scaling.config.cell_config import FORWARD
     from scaling.records.files import duration
     from scaling.study.command import cells_of
-    from scaling.study.price import FORWARD
 
     everything = cells_of([f"sweeps={sweep}"])
     cells = [cell for cell in everything if cell.model.name in rates]

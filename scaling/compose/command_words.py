@@ -22,11 +22,12 @@ from hydra.errors import HydraException
 from scaling.compose.own_sweeps import register_sweep
 from scaling.compose.paths import CONF, SWEEPS, list_options
 from scaling.compose.start_weights import inherit
-from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, WandbConfig
+from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, ProbeConfig, WandbConfig
 from scaling.config.model_config import ModelConfig
 from scaling.records.words import hydra_value
 
 GROUPS = {"data": DataConfig, "model": ModelConfig, "optim": OptimConfig, "budget": BudgetConfig, "wandb": WandbConfig}
+GROUPS |= {"probe": ProbeConfig}
 _CHOICES = ("data", "model", "optim", "wandb", "sweeps")  # what a file is chosen for
 _REFUSED = ("config_path", "experimental_rerun", "shell_completion", "hydra_help")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import os
 import re
 import unicodedata
@@ -14,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from scaling.compose.paths import STUDY
 from scaling.compose.plain_errors import type_error
 from scaling.compose.start_weights import InitError, check_start
-from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, WandbConfig
+from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, ProbeConfig, WandbConfig
 from scaling.config.model_config import ModelConfig, ModelError
 from scaling.config.setting import limit_problem
 from scaling.data.at_start import seen_at_start
@@ -64,7 +65,8 @@ def _require(condition: bool, message: str) -> None:
 
 
 def _check_limits(cell: CellConfig) -> None:
-    for group, where in ((cell, ""), (cell.optim, "optim."), (cell.budget, "budget."), (cell.wandb, "wandb.")):
+    groups = [(cell, "")] + [(getattr(cell, name), f"{name}.") for name in ("optim", "budget", "wandb", "probe")]
+    for group, where in groups:
         problem = limit_problem(group, where)
         _require(problem is None, str(problem))
 
@@ -94,6 +96,7 @@ _GROUPS = {
     "optim": OptimConfig,
     "budget": BudgetConfig,
     "wandb": WandbConfig,
+    "probe": ProbeConfig,
 }
 # Fields that `parse` itself fills in.
 _FILLED_IN = ("start_fingerprint", "fingerprint", "data_seen", "num_classes", "flops_per_example", "overrides")
@@ -110,6 +113,15 @@ _TOP = dataclasses.make_dataclass(
     kw_only=True,
     frozen=True,
 )
+
+
+def _check_adapt(cell: CellConfig) -> None:
+    if cell.adapt and cell.start is None:
+        raise ConfigError(f"adapt={cell.adapt} needs weights to start from: pretrained= or init_from=")
+    if cell.adaptation == "probe":
+        _require(cell.keep == "none", f"keep={cell.keep}: a probe trains no weights that could be kept")
+        found = cell.probe.loss != "logistic" or importlib.util.find_spec("sklearn") is not None
+        _require(found, "probe.loss=logistic needs scikit-learn (pip install 'vit-scaling[logistic]')")
 
 
 def _resolve_precision(cell: CellConfig) -> CellConfig:
@@ -170,6 +182,7 @@ def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
     cell = _resolve_precision(cell)
     _check_limits(cell)
     _check_run(cell)
+    _check_adapt(cell)
     if cell.budget.rule == "flops":
         from scaling.models.build import config_train_flops  # torch: loaded only where a budget counts in FLOPs
 

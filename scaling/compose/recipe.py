@@ -25,7 +25,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from scaling.compose.paths import CONF
 from scaling.config import CellConfig, ConfigError
 from scaling.records.files import one_line, write_whole
-from scaling.records.question import Question, question_of
+from scaling.records.question import Question, init_of, question_of
 from scaling.records.words import key_of, round_setting
 
 
@@ -40,6 +40,7 @@ class Entry:
     value: float
     at: float  # training images
     exponent: float = 0.0
+    init: str = "scratch"  # or pretrained: what is best for a fresh model is not for one that starts from weights
     smallest: float = 1.0
     largest: float = float("inf")
     lowest: float = 0.0
@@ -51,7 +52,7 @@ class Entry:
     def matches(self, cell: CellConfig) -> bool:
         asked = question_of(cell)
         mine = Question(self.data, self.locality, self.image_size, asked.num_classes)  # its file names no classes
-        return (self.model, mine) == (cell.model_label, asked)
+        return (self.model, mine, self.init) == (cell.model_label, asked, init_of(cell))
 
     def value_at(self, train_size: float) -> float:
         size = min(max(train_size, self.smallest), self.largest)
@@ -117,12 +118,15 @@ def recipe_words(names: Sequence[str], cell: CellConfig, words: Sequence[str]) -
     added = []
     for name in names:
         recipe = read_recipe(name)
-        if recipe.key in given:
+        if recipe.key in given or cell.adaptation == "probe":  # a probe has no optimiser
             continue
         entry = next((entry for entry in recipe.entries if entry.matches(cell)), None)
         if entry is None:
             data = cell.data
-            asked = f"{cell.model_label} on {data.name} at locality {data.locality:g}, image_size {data.image_size}"
+            tuned = " fine-tuned" if cell.start else ""
+            asked = (
+                f"{cell.model_label}{tuned} on {data.name} at locality {data.locality:g}, image_size {data.image_size}"
+            )
             raise ConfigError(f"recipe={name} has no {recipe.key} for {asked}; tune it there, or name a value")
         added.append(f"{recipe.key}={entry.value_at(cell.data.train_size)!r}")
     return tuple(added)

@@ -10,8 +10,9 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from scaling.config.budget_config import BudgetConfig, OptimConfig
 from scaling.config.columns import Columns
 from scaling.config.model_config import ARCHITECTURE, ModelConfig
 from scaling.config.setting import declare, hashed
@@ -22,6 +23,7 @@ class ConfigError(ValueError):
     """A setting that cannot work; the message says in one line which, and what would."""
 
 
+FORWARD = 1 / 3  # of a training step's arithmetic: what an image costs that is only looked at
 AUGMENTATIONS = ("none", "flip", "crop", "flip_crop", "resized_crop")
 LEAKS = ("drop", "keep", "refuse")  # what becomes of training images that are held-out ones, too
 FITS = ("crop", "pad", "stretch")  # how a picture that is not square becomes so
@@ -35,6 +37,8 @@ class DataConfig:
     image_size: int = declare(32, above=0)
     channels: int = declare(3, choices=(1, 3))
     train_size: int = 1024
+    # so many training images of every class, in place of train_size
+    per_class: int | None = declare(None, above=0, later=True)
     subset_seed: int = declare(0, at_least=0)
     val_share: float = declare(0.2, above=0, below=1)  # of the training pool, never trained on
     test_size: int = 4000  # images drawn for the test set (strokes)
@@ -93,51 +97,6 @@ class DataConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimConfig:
-    name: str = declare("adamw", choices=("adamw", "sgd"))
-    lr: float = declare(1e-3, above=0)
-    weight_decay: float = 0.05
-    beta1: float = 0.9  # the momentum of sgd
-    beta2: float = 0.99
-    warmup: float = declare(0.1, at_least=0, below=1)  # share of the steps
-    batch_size: int = declare(64, above=0)
-    label_smoothing: float = 0.0
-    grad_clip: float = 1.0  # 0 switches it off
-
-
-@dataclass(frozen=True, kw_only=True)
-class BudgetConfig:
-    """How long a run on n images trains: one rule, the same for every model. `factor` multiplies each of them.
-
-    steps: steps * (n / at) ** exponent optimiser steps; exponent 0 gives every n the same steps.
-    epochs: every image is seen `epochs` times (iso-epoch).
-    flops: flops * (n / at) ** exponent of arithmetic, forward and backward, whatever the model (iso-FLOP at each n).
-    """
-
-    rule: str = declare("steps", choices=("steps", "epochs", "flops"))
-    steps: int = declare(600, above=0)
-    at: int = declare(1024, above=0)
-    exponent: float = 0.5
-    factor: float = declare(1.0, above=0)
-    epochs: float | None = declare(None, above=0)
-    flops: float | None = declare(None, above=0)
-
-    def steps_for(self, train_size: int, *, batch_size: int = 1, flops_per_example: float | None = None) -> int:
-        """Optimiser steps, at least one; the last two are what epochs and FLOPs are counted in."""
-        growth = (train_size / self.at) ** self.exponent
-        if self.rule == "epochs":
-            assert self.epochs is not None
-            steps = self.epochs * train_size / batch_size
-        elif self.rule == "flops":
-            assert self.flops is not None
-            assert flops_per_example is not None
-            steps = self.flops * growth / (flops_per_example * batch_size)
-        else:
-            steps = self.steps * growth
-        return max(1, round(self.factor * steps))
-
-
-@dataclass(frozen=True, kw_only=True)
 class WandbConfig:
     mode: str = declare("offline", choices=("offline", "online", "disabled"))  # or online, disabled
     project: str = "vit-scaling"
@@ -148,6 +107,11 @@ class WandbConfig:
     tags: tuple[str, ...] = ()  # beside those that every run gets
     notes: str | None = None
     name: str | None = None  # shown in place of the cell's own
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeConfig:
+    loss: str = declare("ridge", choices=("ridge", "logistic"), later=True)  # logistic: softmax regression
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +133,7 @@ class CellConfig:
     optim: OptimConfig
     budget: BudgetConfig
     wandb: WandbConfig
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
     # last: the final weights, in the cell's folder; best: those of the lowest validation error
     keep: str = declare("none", choices=("none", "last", "best"), result=False)
     fail_fast: bool = declare(False, result=False)
@@ -179,6 +144,9 @@ class CellConfig:
     purpose: str = declare("sweep", choices=("sweep", "tune"), result=False)
     init_from: str | None = None
     pretrained: str | None = None
+    # of a start: full (all weights are trained, from a head of zeros) or probe (a linear model on frozen features);
+    # None: all weights are trained, and so is a head that fits
+    adapt: str | None = declare(None, choices=("full", "probe"))
     start_fingerprint: str = ""  # of the weights that the run starts from; filled in by `parse`
     fingerprint: str = ""  # of the data; filled in by `parse`
     data_seen: tuple[tuple[str, Any], ...] = ()  # what only decoded pixels show and affects a result; by `parse`, too
@@ -199,8 +167,22 @@ class CellConfig:
 
     @property
     def steps(self) -> int:
+        if self.adaptation == "probe":
+            return 0
         size, batch = self.data.train_size, self.optim.batch_size
         return self.budget.steps_for(size, batch_size=batch, flops_per_example=self.flops_per_example)
+
+    @property
+    def seen_examples(self) -> int:
+        """Images that training passes, repeats included; a probe looks at each once."""
+        return self.data.train_size if self.adaptation == "probe" else self.steps * self.optim.batch_size
+
+    @property
+    def adaptation(self) -> Literal["full", "probe"] | None:
+        """What is fitted where the run starts from weights; None from scratch."""
+        if self.start is None:
+            return None
+        return "probe" if self.adapt == "probe" else "full"
 
     @property
     def start(self) -> str | None:
@@ -210,7 +192,7 @@ class CellConfig:
     @property
     def config_hash(self) -> str:
         """16 hex digits over everything that affects the result."""
-        identity = {
+        identity: dict[str, Any] = {
             "data": self.data.identity() | {"fingerprint": self.fingerprint} | dict(self.data_seen),
             "model": self.model.identity(),
             "optim": dataclasses.asdict(self.optim),
@@ -221,6 +203,11 @@ class CellConfig:
         }
         if self.start_fingerprint:
             identity["start"] = self.start_fingerprint
+        if self.adapt:
+            identity["adapt"] = self.adapt
+        if self.adaptation == "probe":  # which no optimiser fits
+            del identity["optim"], identity["steps"]
+            identity["probe"] = hashed(self.probe)
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -228,7 +215,7 @@ class CellConfig:
         """Readable, legal as a folder and a W&B name, and unique through the hash."""
         data = self.data
         words = f"{self.model.name}-{data.name}-loc{data.locality:g}-n{data.train_size}"
-        words += f"-s{self.seed}-lr{self.optim.lr:g}"
+        words += f"-s{self.seed}-{'probe' if self.adaptation == 'probe' else f'lr{self.optim.lr:g}'}"
         return f"{re.sub(r'[^0-9A-Za-z._-]', '_', words)}-{self.config_hash[:8]}"
 
     @property

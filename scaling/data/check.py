@@ -83,7 +83,7 @@ def check_data(data: DataConfig, *, own: tuple[str, ...] = ()) -> tuple[DataConf
     own = (*own, str(cache_folder(data.cache))) if data.kind in OWN else ()
     data = dataclasses.replace(data, stream=data.stream.lower(), own=own)
     _check_values(data)
-    n, available = data.train_size, None
+    available = None
     if data.kind == "strokes":
         classes, fingerprint = data.strokes.num_classes, f"strokes-{STROKES_VERSION}"
         _require(classes >= 2, f"data.strokes.num_classes={classes}: at least two are needed")
@@ -103,6 +103,9 @@ def check_data(data: DataConfig, *, own: tuple[str, ...] = ()) -> tuple[DataConf
             sizes, num_classes=classes, val_share=data.val_share, test_share=data.test_share
         )
     _require(bool(data.name), "data.name is empty")
+    if data.per_class:
+        data = dataclasses.replace(data, train_size=data.per_class * classes)
+    n = data.train_size
     _require(n >= classes, f"data.train_size={n} is below the number of classes ({classes})")
     if available is not None and not data.group:  # of groups nobody knows yet how many images they take along
         parts = [f"{data.val_share:.0%} for validation"] if not sizes["val"] else []

@@ -21,7 +21,7 @@ from scaling.data.sources import strokes
 from scaling.data.sources.read import OWN, Place, read_place
 from scaling.data.subsets.chosen import chosen
 from scaling.data.subsets.locality import locality_permutation
-from scaling.data.subsets.nested_order import validation_size
+from scaling.data.subsets.nested_order import first_of_each, validation_size
 from scaling.records.files import cache_folder
 
 if TYPE_CHECKING:
@@ -137,7 +137,10 @@ def _load_images(config: DataConfig, device: torch.device) -> _Loaded:
     def chosen_rows(decoded: Decoded) -> list[np.ndarray]:
         rows = chosen(config, decoded)
         val = validation_size(config.train_size, num_classes=len(decoded.catalogue.classes), available=len(rows.val))
-        return [rows.train[: config.train_size], rows.val[:val], rows.test]
+        train = rows.train
+        if config.per_class:
+            train = train[first_of_each(decoded.catalogue.labels[train], config.per_class)]
+        return [train[: config.train_size], rows.val[:val], rows.test]
 
     decoded = with_whole_rows(config, lambda decoded: np.concatenate(chosen_rows(decoded)))
     refuse_unreadable(config, decoded)

@@ -46,7 +46,7 @@ def known_fields(cell: CellConfig, *, device: str, torch_version: str) -> dict[s
         seed=cell.seed,
         lr=cell.optim.lr,
         steps=cell.steps,
-        seen_examples=cell.steps * cell.optim.batch_size,
+        seen_examples=cell.seen_examples,
         device=device,
         precision=cell.precision,
         threads=cell.threads,
@@ -55,6 +55,8 @@ def known_fields(cell: CellConfig, *, device: str, torch_version: str) -> dict[s
         budget_factor=cell.budget.factor,
         budget_rule=cell.budget.rule,
         init_from=cell.start,
+        adapt=cell.adaptation,
+        start_fingerprint=cell.start_fingerprint or None,
         purpose=cell.purpose,
     )
 

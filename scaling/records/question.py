@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Literal
 
 from scaling.config import CellConfig
 
@@ -21,6 +22,14 @@ class Question:
 QUESTION: tuple[str, ...] = tuple(field.name for field in fields(Question))
 # In every question's key; the classes join it where they vary.
 IN_EVERY_KEY = tuple(name for name in QUESTION if name != "num_classes")
+
+
+Init = Literal["scratch", "pretrained"]
+
+
+def init_of(cell: CellConfig) -> Init:
+    """Whether a cell starts from weights."""
+    return "scratch" if cell.start is None else "pretrained"
 
 
 def question_of(cell: CellConfig) -> Question:

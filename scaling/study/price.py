@@ -6,6 +6,7 @@ device); where there are none, from a few training steps in a process of their o
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import heapq
 import importlib.metadata
@@ -21,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from scaling.config import CellConfig
+from scaling.config.cell_config import FORWARD
 from scaling.records.files import cache_folder, duration, try_write_whole
 from scaling.records.record import Record, RecordError, find_records, read_record
 from scaling.sweep.rates import Rates
 
-FORWARD = 1 / 3  # of a training step's arithmetic: what an evaluated image costs
 _TOO_SMALL = 5e6  # pixels to train on in all, of models without a rate: less is run sooner than measured
 _LATEST = 400  # records read at most
 
@@ -75,7 +76,7 @@ def _matching_records(out: Path, kinds: set[Kind]) -> list[Record]:
             record = read_record(path)
         except (RecordError, OSError):
             continue  # the sweep says what is wrong with it
-        if record.status == "finished" and _kind_of_record(record) in kinds:
+        if record.status == "finished" and record.steps and _kind_of_record(record) in kinds:  # a probe has no steps
             found.append(record)
     return found
 
@@ -129,7 +130,7 @@ def find_rates(cells: Sequence[CellConfig]) -> tuple[Rates, dict[str, int]]:
     cached = _read_cache() if missing else {}
     measured = {kind: cached[key] for kind, cell in missing.items() if (key := _cache_key(cell)) in cached}
     unknown = [cell for kind, cell in missing.items() if kind not in measured]
-    pixels = sum(c.steps * c.optim.batch_size * c.data.image_size**2 for c in cells if kinds[kind_of(c)] in unknown)
+    pixels = sum(c.seen_examples * c.data.image_size**2 for c in cells if kinds[kind_of(c)] in unknown)
     if unknown and pixels > _TOO_SMALL:
         new = [(cell, rate) for cell, rate in zip(unknown, _measure(unknown), strict=True) if rate]
         measured |= {kind_of(cell): rate for cell, rate in new}
@@ -142,12 +143,29 @@ def find_rates(cells: Sequence[CellConfig]) -> tuple[Rates, dict[str, int]]:
 
 
 def _seconds(cell: CellConfig, rates: Rates) -> float | None:
-    training, n = rates.seconds(cell), cell.data.train_size
+    n = cell.data.train_size
+    trained = dataclasses.replace(cell, adapt=None)
+    training = rates.seconds(trained)
     if training is None:
         return None
     tested = cell.data.test_size if cell.data.kind == "strokes" else 0  # of files, nobody has counted them yet
     evaluated = n + n // 4 + tested
-    return training * (1 + FORWARD * evaluated / (cell.steps * cell.optim.batch_size))
+    one = FORWARD * training / trained.seen_examples  # an image's forward pass
+    if cell.adaptation == "probe":  # the probe itself takes next to nothing
+        return one * evaluated
+    return training + one * evaluated
+
+
+def _with_features_once(cells: Sequence[CellConfig], seconds: Sequence[float | None]) -> list[float | None]:
+    """Probes of one chain share their features: its largest size pays for all."""
+    chains: dict[Any, int] = {}
+    paid = list(seconds)
+    for place in sorted(range(len(cells)), key=lambda i: -cells[i].data.train_size):
+        cell = cells[place]
+        if cell.adaptation == "probe":
+            first = chains.setdefault((kind_of(cell), cell.start_fingerprint, cell.data.subset_seed), place)
+            paid[place] = seconds[place] if first == place else 0.0
+    return paid
 
 
 def price(cells: Sequence[CellConfig], *, workers: int | None = None, own_gpus: bool = False) -> Cost:
@@ -162,7 +180,7 @@ def price(cells: Sequence[CellConfig], *, workers: int | None = None, own_gpus: 
     if not cells:
         return Cost(0, 0.0, 0.0, count, "cpu", {})
     rates, sources = find_rates(cells)
-    seconds = [_seconds(cell, rates) for cell in cells]
+    seconds = _with_features_once(cells, [_seconds(cell, rates) for cell in cells])
     known = [s for s in seconds if s is not None]
     busy = [0.0] * count
     for cost in sorted(known, reverse=True):

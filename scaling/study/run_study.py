@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from scaling.compose.composer import Composer, Job
 from scaling.compose.study_config import StudyConfig
@@ -41,6 +43,7 @@ def compose_jobs(composer: Composer, words: Sequence[Sequence[str]]) -> list[Job
         ConfigError: a cell cannot work, or two models of one name would share a curve.
     """
     jobs = [composer.job(job) for job in words]
+    _check_probes(jobs)
     shapes: dict[Asker, dict[str, object]] = {}
     for job in jobs:
         asker = asker_of(job)
@@ -51,6 +54,18 @@ def compose_jobs(composer: Composer, words: Sequence[Sequence[str]]) -> list[Job
             raise ConfigError(f"two models are called {asker[0]} ({apart}): one curve would mix them; without "
                               "model.name= the results name each after what was changed")  # fmt: skip
     return jobs
+
+
+def _check_probes(jobs: Sequence[Job]) -> None:
+    """Refuses probes that differ in their seed alone: they are one result, and would count as several."""
+    known: dict[tuple[Any, ...], int] = {}
+    for job in jobs:
+        cell = job.cell
+        if cell.adaptation == "probe":
+            same = dataclasses.replace(cell, seed=0)
+            if known.setdefault((cell.model_label, same.config_hash), cell.seed) != cell.seed:
+                raise ConfigError("probes of the same images and weights with several seeds are one probe; give every "
+                                  "seed images of its own, as it has without data.subset_seed=")  # fmt: skip
 
 
 def plan(composer: Composer, words: Sequence[Sequence[str]]) -> list[Job]:

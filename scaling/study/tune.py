@@ -76,10 +76,10 @@ def _find(tuner: Tuner) -> list[Found]:
 
 
 def _entry(found: Found) -> Entry:
-    model, asked = found.asker
+    model, asked, init = found.asker
     sizes, tried = [s.size for s in found.searches], [t.value for s in found.searches for t in s.trials]
     return Entry(
-        model=model, data=asked.data, locality=asked.locality, image_size=asked.image_size,
+        model=model, data=asked.data, locality=asked.locality, image_size=asked.image_size, init=init,
         value=round_setting(found.rule.value), at=round_setting(found.rule.at), exponent=round(found.rule.exponent, 3),
         # Beyond a factor of four from the sizes that were looked at, the rule is not taken to be valid.
         smallest=min(sizes) / 4, largest=max(sizes) * 4, lowest=min(tried), highest=max(tried),
@@ -110,7 +110,10 @@ def _say(entries: Sequence[Entry], key: str) -> str:
     for e in entries:
         power = f" x (n / {e.at:g})^{e.exponent:g}" if e.exponent else " at every size"
         optima = ", ".join(f"{value:g} at n = {n}" for n, value in e.optima)
-        lines.append(f"{e.model} on {e.data}, locality {e.locality:g}: {key} = {e.value:g}{power} ({e.trials} trials)")
+        tuned = " fine-tuned" if e.init == "pretrained" else ""
+        lines.append(
+            f"{e.model}{tuned} on {e.data}, locality {e.locality:g}: {key} = {e.value:g}{power} ({e.trials} trials)"
+        )
         lines.append(f"  best: {optima}; tried {e.lowest:g} to {e.highest:g}")
         lines += [f"  {note}" for note in e.notes]
     return "\n".join(lines)

@@ -14,19 +14,20 @@ from scaling.compose.composer import Composer, Job
 from scaling.compose.study_config import StudyConfig, TuningConfig
 from scaling.config import CellConfig, ConfigError
 from scaling.records.files import last_line
-from scaling.records.question import Question, question_of
+from scaling.records.question import Init, Question, init_of, question_of
 from scaling.records.record import FILE_NAME, read_record
 from scaling.records.words import HydraValue, replace_words, round_setting
 from scaling.study.optimum import Optimum, Trial, best_value, find_optimum, mean_errors
 
 FAR = 8  # between the two sizes that are tuned
 Launch = Callable[[Sequence[Job]], object]
-Asker = tuple[str, Question]  # a model's label and what it is asked
+Asker = tuple[str, Question, Init]  # a model's label, what it is asked, and whether it starts from weights
 
 
 def asker_of(job: Job) -> Asker:
-    """Returns the model and question that a job's searches are for."""
-    return job.cell.model_label, question_of(job.cell)
+    """Returns the model and question that a job's searches are for; what is best for a fresh model is not for one that
+    starts from weights."""
+    return job.cell.model_label, question_of(job.cell), init_of(job.cell)
 
 
 class TrialFailed(RuntimeError):
@@ -111,7 +112,12 @@ class Tuner:
         assert study.tune is not None
         self.key, self.tuning = study.tune, study.tuning
         self._composer, self._launch = composer, launch
-        plain = [job for job in jobs if not job.sets(self.key)] or list(jobs)
+        trained = [job for job in jobs if job.cell.adaptation != "probe"]  # a probe has no optimiser
+        if not trained:
+            raise ConfigError(f"tune={self.key}: all cells are probes, which choose their strength themselves")
+        if any(job.cell.data.per_class for job in trained):
+            raise ConfigError(f"tune={self.key}: tuning sets data.train_size; name the sizes so, not as data.per_class")
+        plain = [job for job in trained if not job.sets(self.key)] or trained
         self.templates = dict(sorted({asker_of(job): job for job in reversed(plain)}.items()))
         self._of_size = {(asker_of(job), job.cell.data.train_size): job for job in reversed(plain)}
         self.sizes = sorted({job.cell.data.train_size for job in plain})

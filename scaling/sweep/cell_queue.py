@@ -20,8 +20,8 @@ class Reach:
     """Brings the cells that are due to their end, through a pool of workers."""
 
     def __init__(self, due: Sequence[CellConfig], stamps: dict[str, Stamp], progress: Progress) -> None:
-        # Long ones first: no tail at the end.
-        self.queue = sorted(due, key=lambda cell: -cell.steps * cell.optim.batch_size)
+        # Long ones first: no tail at the end. Probes cost little but for images that none had before.
+        self.queue = sorted(due, key=lambda cell: (-cell.steps * cell.optim.batch_size, cell.data.train_size))
         self.stamps, self.progress = stamps, progress
         self.elsewhere: list[CellConfig] = []
         self.failures: dict[str, str] = {}

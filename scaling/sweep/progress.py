@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from scaling.config import CellConfig
-from scaling.sweep.rates import Rates, clock
+from scaling.sweep.rates import Rates, clock, work_of
 
 
 class Progress:
@@ -40,8 +40,7 @@ class Progress:
             self._failed += 1
             self._print(f"{cell.cell_name}: {problem}", stays=True)
         elif seconds is not None:
-            seen = cell.steps * cell.optim.batch_size
-            self._rates.add(cell.model_label, cell.data.image_size, seen, seconds)
+            self._rates.add(work_of(cell), cell.data.image_size, cell.seen_examples, seconds)
 
     def tick(self, running: int) -> None:
         """Prints the line if it is time to: every second in a terminal; elsewhere after 30 s, then ever more rarely,

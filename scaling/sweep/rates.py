@@ -8,7 +8,13 @@ from collections.abc import Iterable
 from scaling.config import CellConfig
 from scaling.records.record import Record
 
-_Key = tuple[str, int]  # model, image size
+_Key = tuple[str, int]  # what is done, image size
+_PROBE = " probe"
+
+
+def work_of(cell: CellConfig) -> str:
+    """What has a rate of its own: a model that is trained, or probed."""
+    return cell.model_label + (_PROBE if cell.adaptation == "probe" else "")
 
 
 class Rates:
@@ -27,7 +33,8 @@ class Rates:
         rates = cls()
         for record in records:
             if record.train_seconds:
-                rates.add(record.model, record.image_size, record.seen_examples, record.train_seconds)
+                work = record.model + (_PROBE if record.adapt == "probe" else "")
+                rates.add(work, record.image_size, record.seen_examples, record.train_seconds)
         return rates
 
     def add(self, model: str, image_size: int, seen: int, seconds: float) -> None:
@@ -41,10 +48,10 @@ class Rates:
 
     def seconds(self, cell: CellConfig) -> float | None:
         """What the cell will take, or None before anything was measured."""
-        model, size = cell.model_label, cell.data.image_size
+        model, size = work_of(cell), cell.data.image_size
         same = [key for key in self._seen if key == (model, size)] or [key for key in self._seen if key[0] == model]
         rate = self._rate(same or list(self._seen), size)
-        return None if rate is None else rate * cell.steps * cell.optim.batch_size
+        return None if rate is None else rate * cell.seen_examples
 
     def total(self, cells: Iterable[CellConfig]) -> float | None:
         """The same for several cells, one after the other."""

@@ -44,6 +44,8 @@ def run_together(cell: CellConfig) -> tuple[str, bool]:
 
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     batch = cell.optim.batch_size
+    if cell.adaptation == "probe":
+        raise ConfigError("adapt=probe: a probe is one process; start it without torchrun")
     if batch % size:
         raise ConfigError(f"optim.batch_size={batch} is not a multiple of {size}, the number of processes")
     if find_device(cell.device).type == "cuda":

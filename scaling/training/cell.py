@@ -14,10 +14,11 @@ import numpy as np
 import torch
 
 from scaling.config import CellConfig
+from scaling.config.cell_config import FORWARD
 from scaling.data.batches.augment import make_augment
 from scaling.data.identity import data_fields
 from scaling.data.splits import Splits, load_splits
-from scaling.models.build import config_train_flops, num_params
+from scaling.models.build import build_model, config_train_flops, num_params
 from scaling.models.devices import device_label, find_device, keep_freed_memory
 from scaling.models.weights import save_weights
 from scaling.records.cell_fields import UNKNOWN, known_fields
@@ -27,6 +28,8 @@ from scaling.records.record import Record, write_record
 from scaling.records.wrong_images import WrongImages, write_wrong_images
 from scaling.tracking import Tracker, track
 from scaling.training.checkpoint import Checkpoints, clear_checkpoints, stop_request
+from scaling.training.features import last_linear
+from scaling.training.probe_cell import probe_and_test
 from scaling.training.processes import world
 from scaling.training.started import build
 from scaling.training.trainer import CurvePoint, Diverged, TrainingSettings, evaluate, train
@@ -41,7 +44,6 @@ class Run:
         self.cell, self.model, self.splits, self.tracker = cell, model, splits, tracker
         self.points: list[CurvePoint] = []
         self.best: dict[str, Any] = {}
-        self.wrong: WrongImages | None = None  # once it is finished
 
     def report(self, point: CurvePoint) -> None:
         self.points.append(point)
@@ -67,8 +69,20 @@ class Run:
             self.tracker.log(values)
 
 
-def _train_and_test(run: Run, checkpoints: Checkpoints) -> dict[str, Any]:
-    """Trains the model and returns the fields that only a finished run has. The test set is touched here, once."""
+def _start_head(cell: CellConfig, model: torch.nn.Module, splits: Splits) -> None:
+    """With adapt=full the head forgets the classes that it was trained on: from zeros, no weight behind it moves before
+    it says something of the new ones."""
+    if cell.adapt == "full":
+        few, _ = next(splits.test.batches([torch.arange(2, device=splits.test.index_device)]))
+        with torch.no_grad():
+            head = last_linear(model.eval(), splits.inputs(few))
+            for parameter in head.parameters():
+                parameter.zero_()
+
+
+def _train_and_test(run: Run, checkpoints: Checkpoints) -> tuple[dict[str, Any], WrongImages]:
+    """Trains the model and returns the fields that only a finished run has, and the images that it gets wrong. The test
+    set is touched here, once."""
     cell, model, splits = run.cell, run.model, run.splits
     settings = TrainingSettings(
         optim=cell.optim,
@@ -83,8 +97,8 @@ def _train_and_test(run: Run, checkpoints: Checkpoints) -> dict[str, Any]:
     train_error, val = measure(splits.train).error, measure(splits.val)
     test = measure(splits.test)
     # Every validation set is the start of one pool in its own order (subsets/nested_order).
-    run.wrong = WrongImages(test.wrong, val.wrong, np.arange(len(splits.val), dtype=np.int32))
-    return dict(
+    wrong = WrongImages(test.wrong, val.wrong, np.arange(len(splits.val), dtype=np.int32))
+    results = dict(
         train_error=train_error,
         val_error=val.error,
         test_error=test.error,
@@ -94,6 +108,7 @@ def _train_and_test(run: Run, checkpoints: Checkpoints) -> dict[str, Any]:
         images_per_second=cell.steps * cell.optim.batch_size / seconds,
         status="finished",
     )
+    return results, wrong
 
 
 def _keep_weights(run: Run) -> None:
@@ -103,9 +118,18 @@ def _keep_weights(run: Run) -> None:
         save_weights(run.best["weights"], run.cell.folder / BEST_FILE)
 
 
-def _keep_wrong_images(run: Run) -> None:
-    if run.wrong is not None:
-        write_wrong_images(run.wrong, run.cell.folder)
+def _known_before(cell: CellConfig, splits: Splits) -> dict[str, Any]:
+    """What a record says of a run whose data are loaded, before anything is computed."""
+    shape = dict(image_size=cell.data.image_size, channels=cell.data.channels, num_classes=cell.num_classes)
+    with torch.device("meta"):
+        params = num_params(build_model(cell.model, **shape))
+    passed = FORWARD if cell.adaptation == "probe" else 1.0  # of a training step's arithmetic
+    return dict(
+        num_params=params,
+        train_flops=passed * config_train_flops(cell.model, **shape) * cell.seen_examples,
+        val_examples=len(splits.val),
+        test_examples=len(splits.test),
+    )
 
 
 def _write_curve(points: list[CurvePoint], folder: Path) -> None:
@@ -138,21 +162,16 @@ def run_cell(cell: CellConfig) -> Record:
         try:
             splits = load_splits(data, device, fingerprint=cell.fingerprint)
             fields |= data_fields(data, cell.folder.parent)
-            channels = data.channels
-            model = build(cell, channels=channels, device=device)
-            shape = dict(image_size=data.image_size, channels=channels, num_classes=cell.num_classes)
-            flops = config_train_flops(cell.model, **shape)
-            fields |= dict(
-                num_params=num_params(model),
-                train_flops=flops * fields["seen_examples"],
-                val_examples=len(splits.val),
-                test_examples=len(splits.test),
-            )
-            run = Run(cell, model, splits, tracker)
-            checkpoints = Checkpoints(cell.folder, cell.config_hash, seconds=cell.checkpoint_seconds, rest=run)
-            results = _train_and_test(run, checkpoints)
-            _keep_weights(run)
-            _keep_wrong_images(run)
+            fields |= _known_before(cell, splits)
+            if cell.adaptation == "probe":
+                results, wrong = probe_and_test(cell, splits, device)
+            else:
+                run = Run(cell, build(cell, channels=data.channels, device=device), splits, tracker)
+                _start_head(cell, run.model, splits)
+                checkpoints = Checkpoints(cell.folder, cell.config_hash, seconds=cell.checkpoint_seconds, rest=run)
+                results, wrong = _train_and_test(run, checkpoints)
+                _keep_weights(run)
+            write_wrong_images(wrong, cell.folder)
             fields |= results  # only now: a run whose files could not be written has failed
         except Diverged as error:
             fields |= dict(status="diverged", error_text=str(error))

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from scaling.data.errors import DataError
+
 
 def _rank(salt: str, key: str) -> bytes:
     return hashlib.sha256(f"{salt}\0{key}".encode("utf-8", "surrogateescape")).digest()
@@ -58,6 +60,19 @@ def carve(
     order = nested_order(labels, keys, seed=0, salt=salt)
     count = carved(len(order), share=share, num_classes=num_classes)
     return np.sort(order[count:]), np.sort(order[:count])
+
+
+def first_of_each(labels: np.ndarray, count: int) -> np.ndarray:
+    """Places of the first `count` images of every class, in their order: few-shot subsets, which nest like the rest.
+
+    Raises:
+        DataError: a class has fewer.
+    """
+    places = [np.flatnonzero(labels == label)[:count] for label in np.unique(labels)]
+    fewest = min(map(len, places))
+    if fewest < count:
+        raise DataError(f"data.per_class={count}: a class has only {fewest} images to train on")
+    return np.sort(np.concatenate(places))
 
 
 def validation_size(train_size: int, *, num_classes: int, available: int) -> int:
