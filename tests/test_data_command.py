@@ -31,7 +31,7 @@ def test_what_is_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     [
         ([], "data.root= is missing"),
         (["data.root=x", "colour=red"], "'colour=red' is not known"),
-        (["data.root=/nowhere"], "/nowhere is not there"),
+        (["data.root=/nowhere/at/all"], "/nowhere/at/all is not there"),
         (["data.root=x", "data=cifar10"], "data=cifar10 is not one of folder, table, parquet, npz"),
         (["data.root=x", "data.val_share=much"], "data.val_share=much is not of the kind that is needed: float"),
     ],

@@ -154,6 +154,8 @@ def see(source: str | bytes, square: Square) -> Seen:
             return _see(content, square)
     except (MemoryError, UnreadableImage):
         raise
+    except FileNotFoundError as error:
+        raise UnreadableImage("it is not there") from error
     except PIL.DecompressionBombError as error:
         raise UnreadableImage(f"too large: more than {2 * (PIL.MAX_IMAGE_PIXELS or 0):,} pixels") from error
     except PIL.UnidentifiedImageError as error:

@@ -13,6 +13,7 @@ import numpy as np
 from scaling.data.errors import DataError
 from scaling.data.sources.catalogue import SPLITS, Catalogue, portable
 from scaling.data.sources.fingerprint import content_hashes
+from scaling.data.sources.instead import holds_instead, refuse_masks
 from scaling.data.sources.layout import LAYOUT, find_splits
 from scaling.data.sources.walk import SUFFIXES, LeftOut, Walk
 from scaling.records.files import some
@@ -42,10 +43,14 @@ def _class_files(folder: str, walk: Walk) -> dict[str, list[str]]:
         classes[name] = sorted(walk.images(entry.path), key=lambda path: portable(path).split(os.sep))
     if not classes:
         what = f"{len(loose):,} images but no class folders" if loose else "no class folders"
-        raise DataError(f"{folder} has {what}; data.root must hold {LAYOUT}")
+        raise DataError(f"{folder} has {what}{holds_instead(folder)}; data.root must hold {LAYOUT}")
     empty = [name for name, paths in classes.items() if not paths]
     if empty:
-        raise DataError(f"{folder} has class folders without images: {some(empty)}; images end in {' '.join(SUFFIXES)}")
+        most = next(iter(walk.ignored.most_common(1)), None)
+        others = f" (but {most[0] if most[0].startswith('.') else 'others'} files)" if most else ""
+        raise DataError(
+            f"{folder} has class folders without images: {some(empty)}{others}; images end in {' '.join(SUFFIXES)}"
+        )
     for name in loose:
         walk.leave_out("pictures outside class folders", os.path.join(folder, name))
     return classes
@@ -67,6 +72,8 @@ def read_layout(root: str, cache: Path | None, layout: str = "auto", own: tuple[
     try:
         folders = find_splits(root, walk, layout=layout)
         files = {split: _class_files(path, walk) for split, path in folders.items()}
+        if layout == "auto":
+            refuse_masks(root, list(files["train"]))
     except OSError as error:
         raise DataError(f"{root} cannot be listed: {error.strerror}: {error.filename}") from error
     classes = tuple(files["train"])

@@ -6,12 +6,13 @@ import os
 from collections.abc import Sequence
 
 from scaling.data.errors import DataError
+from scaling.data.sources.instead import AS_CLASSES as _AS_CLASSES
+from scaling.data.sources.instead import not_a_folder
 from scaling.data.sources.split_names import choose_splits, is_fold, split_names
 from scaling.data.sources.walk import Walk
 from scaling.records.files import printable, some
 
 LAYOUT = "train/<class>/* (with test/ and val/ or without them) or <class>/*"
-_AS_CLASSES = "if these are classes, data.layout=classes says so"
 _DEEPEST = 4  # folders inside each other that hold nothing else
 
 
@@ -22,7 +23,7 @@ def find_splits(root: str, walk: Walk, *, layout: str) -> dict[str, str]:
         DataError: the folders' names can be understood in more than one way, or in none.
     """
     if not os.path.isdir(root):
-        raise DataError(_not_a_folder(root))
+        raise DataError(f"{root} {not_a_folder(root) or f'is not there; data.root must hold {LAYOUT}'}")
     folders = {entry.name: entry.path for entry in walk.folders(root)}
     if layout == "classes":
         return {"train": root}
@@ -43,25 +44,6 @@ def find_splits(root: str, walk: Walk, *, layout: str) -> dict[str, str]:
     if "val" in found and "test" not in found:  # as in ImageNet's folders: the labelled images that are not trained on
         found["test"] = found.pop("val")
     return found
-
-
-def _not_a_folder(root: str) -> str:
-    """What is wrong with a data.root that is no folder: what it is, and how that is read."""
-    name = root.lower()
-    if "://" in root:
-        kind = root.split("://", 1)[0]
-        return f"{root} is an address ({kind}): mount it or copy it, and give its folder as data.root"
-    if not os.path.exists(root):
-        return f"{root} is not there; data.root must hold {LAYOUT}"
-    if name.endswith((".csv", ".tsv")):
-        return f"{root} is a table: data=table reads it"
-    if name.endswith((".parquet", ".pq")):
-        return f"{root} is a Parquet file: data=parquet reads it"
-    if name.endswith((".npz", ".npy")):
-        return f"{root} is a file of NumPy arrays: data=npz reads arrays x_train, y_train, ... of an .npz"
-    if name.endswith((".7z", ".rar")):
-        return f"{root} is an archive of a kind that is not read: unpack it, and give the folder as data.root"
-    return f"{root} is a file, not a folder; data.root must hold {LAYOUT}"
 
 
 def _refuse_folds(root: str, names: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from scaling.data.sources.containers.archive import is_archive, open_archive
 from scaling.data.sources.containers.arrays import read_npz
 from scaling.data.sources.containers.listed import ListedImage, catalogue_of
 from scaling.data.sources.containers.parquet import read_parquet
-from scaling.data.sources.containers.table import read_table
+from scaling.data.sources.containers.table import read_table, refuse_absent
 from scaling.data.sources.folder import Folder, folder_fingerprint, read_layout
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ def read_place(place: Place, cache: Path) -> Folder:
     if place.kind == "folder":
         return read_layout(root, cache, place.layout, place.own)
     if place.kind == "table":
-        return _listing(read_table(root, place.columns), root, cache, origin=None)
+        listing = _listing(read_table(root, place.columns), root, cache, origin=None)
+        refuse_absent(listing.catalogue.paths or (), root)
+        return listing
     items = read_npz(root, cache) if place.kind == "npz" else read_parquet(root, cache, place.columns)
     return _listing(items, root, cache, origin=root)
 

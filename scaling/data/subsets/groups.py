@@ -49,6 +49,16 @@ def subfolders(catalogue: Catalogue) -> list[str]:
     return sorted({"/".join(key.split("/")[1:-1]) for key in catalogue.keys} - {""})
 
 
+def same_in_each(catalogue: Catalogue) -> bool:
+    """Whether every class has the same two folders or more inside, and no image beside them."""
+    inside: dict[str, set[str]] = defaultdict(set)
+    for key in catalogue.keys:
+        parts = key.split("/")
+        inside[parts[0]].add(parts[1] if len(parts) > 2 else "")
+    first, *others = inside.values()
+    return len(first) > 1 and "" not in first and all(names == first for names in others)
+
+
 def _named(catalogue: Catalogue) -> list[tuple[str, str | None]]:
     paths = catalogue.paths or (None,) * len(catalogue.keys)
     return list(zip(catalogue.keys, paths, strict=True))

@@ -9,7 +9,7 @@ import numpy as np
 from scaling.data.pixels.looks import BITS
 from scaling.data.sources.read import OWN
 from scaling.data.subsets.chosen import near
-from scaling.data.subsets.groups import subfolders
+from scaling.data.subsets.groups import same_in_each, subfolders
 from scaling.data.subsets.leaks import Leaks
 from scaling.data.subsets.near import DISTANCE, Near
 from scaling.records.files import some
@@ -88,9 +88,16 @@ def _groups(config: DataConfig, decoded: Decoded, leaks: Leaks) -> list[str]:
     inside = subfolders(decoded.catalogue)
     if config.group or not inside:
         return []
+    turned = ""
+    if same_in_each(decoded.catalogue):
+        outer = some(decoded.catalogue.classes)
+        turned = (
+            f"; every class has the same ones: if these are the classes, and {outer} are sites, patients or versions, "
+            f"turn the folders round, or list the images in a table with a column group (data=table)"
+        )
     return [
         f"{config.root}: the classes have folders inside ({some(inside)}); if one of them holds one patient, video or "
-        f"burst, data.group=parent keeps its images on one side of every split"
+        f"burst, data.group=parent keeps its images on one side of every split{turned}"
     ]
 
 

@@ -27,7 +27,10 @@ def _extract(root: str, into: Path) -> None:
     try:
         if root.lower().endswith(".zip"):
             with zipfile.ZipFile(root) as archive:
-                archive.extractall(into)  # names that lead outside are kept inside
+                for member in archive.infolist():
+                    if "\\" in member.filename and "/" not in member.filename:  # as some programs of Windows write them
+                        member.filename = member.filename.replace("\\", "/")
+                    archive.extract(member, into)  # names that lead outside are kept inside
         else:
             with tarfile.open(root) as archive:
                 archive.extractall(into, filter="data")  # refuses names and links that lead outside

@@ -56,8 +56,10 @@ def _pixels(images: np.ndarray, root: str, name: str) -> np.ndarray:
     return images.astype(np.uint8)
 
 
-def _classes(labels: np.ndarray, names: np.ndarray | None) -> list[str]:
+def _classes(labels: np.ndarray, names: np.ndarray | None, root: str) -> list[str]:
     if labels.ndim == 2 and labels.shape[1] > 1:
+        if ((labels != 0).sum(1) != 1).any():
+            raise DataError(f"{root}: images with several labels, or none: one class an image is needed")
         labels = labels.argmax(1)  # one-hot
     labels = labels.reshape(-1)
     if labels.dtype.kind in "US":
@@ -92,7 +94,7 @@ def _items(root: str) -> Iterator[tuple[ListedImage, bytes]]:
     names = next((arrays[name] for name in _NAMES if name in arrays), None)
     for split in splits:
         images = _pixels(arrays[roles[split, "images"]], root, roles[split, "images"])
-        labels = _classes(arrays[roles[split, "labels"]], names)
+        labels = _classes(arrays[roles[split, "labels"]], names, root)
         if len(labels) != len(images):
             raise DataError(f"{root}: {len(images):,} images but {len(labels):,} labels in {split}")
         given = arrays[roles[split, "paths"]] if (split, "paths") in roles else None

@@ -65,6 +65,12 @@ def _check_classes(items: Sequence[ListedImage], root: str) -> tuple[str, ...]:
         raise DataError(f"{root}: none of its images is for training")
     if len(classes) < 2:
         raise DataError(f"{root}: only one class ({min(classes)}); at least two are needed")
+    if len(classes) > max(2, len(items) // 2):
+        some_of = some(sorted(classes))
+        raise DataError(f"{root}: {len(classes):,} labels for {len(items):,} images are no classes ({some_of})")
+    several = [name for name in sorted(classes) if "|" in name and {*name.split("|")} & classes]
+    if several:
+        raise DataError(f"{root}: images with several labels ({some(several)}): one class an image is needed")
     for split in ("val", "test"):
         odd = sorted(classes ^ by_split[split])
         if by_split[split] and odd:

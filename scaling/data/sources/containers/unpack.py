@@ -16,7 +16,7 @@ from scaling.data.sources.fingerprint import content_hashes
 
 _DONE = ".whole"  # an empty file that says that everything is there
 _INDEX = ".items.json"  # the images of a container that is no archive
-_VERSION = 1  # another number where the same container gives other files
+_VERSION = 2  # another number where the same container gives other files
 
 
 def unpacked(
