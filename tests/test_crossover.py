@@ -156,7 +156,7 @@ def test_same_rows_same_bits_whatever_their_order() -> None:
 def test_a_group_has_the_keys_promised_and_is_json() -> None:
     table = sweep({"vit": vit, "cnn": crossing_at(8000)}).assign(data="strokes", locality=0.0, image_size=16)
     group = json.loads(json.dumps(find_crossover(table).to_dict(), allow_nan=False))
-    assert group["key"] == {"data": "strokes", "locality": 0, "image_size": 16}
+    assert group["key"] == {"data": "strokes", "locality": 0, "image_size": 16, "init": None, "adapt": None}
     assert set(group) == {
         *("key", "metric", "better", "axis", "verdict", "direction", "crossover_size", "interval", "p_crossing"),
         *("fit_range", "extrapolation_factor", "n_runs", "crossings", "lean", "known", "pairs", "audit", "warnings"),

@@ -15,6 +15,7 @@ from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.verdict import Verdict
 from analysis.estimator.crossover.wording import title
 from analysis.estimator.curve.joint_law import LAW_NAMES, bootstrap_joint, fit_joint
+from analysis.estimator.rows.selection import chosen_at
 
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:
@@ -55,13 +56,13 @@ def measured_table(crossover: Crossover) -> pd.DataFrame:
     rows, table = crossover.selection.fitted, []
     unequal = balanced_matters(rows, crossover.metric)
     choices = {(c.model, c.train_size): c for c in crossover.selection.choices}
-    size_of_choice = "train_size" if "train_size" in rows.columns and rows["train_size"].notna().all() else None
+    size_of_choice = chosen_at(rows, crossover.axis)
     order = [m for models in crossover.families.models.values() for m in models]
     for model in order + sorted(set(rows["model"]) - set(order)):
         curve = crossover.families.curves.get(model)
         for at, runs in rows[rows["model"] == model].groupby(crossover.axis):
             errors = runs[crossover.metric]
-            chosen = float(runs[size_of_choice or crossover.axis].iloc[0])
+            chosen = float(runs[size_of_choice].iloc[0])
             choice = choices.get((model, chosen))
             row = {
                 "family": runs["family"].iloc[0],

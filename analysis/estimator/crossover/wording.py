@@ -15,7 +15,13 @@ from analysis.estimator.crossover.verdict import Verdict
 from scaling.records.question import QUESTION
 
 FAMILY = {"vit": "ViT", "cnn": "CNN"}
-UNITS = {"train_size": "images", "seen_examples": "examples seen", "train_flops": "FLOPs", "train_seconds": "seconds"}
+UNITS = {
+    "train_size": "images",
+    "pretrain_size": "pre-training images",
+    "seen_examples": "examples seen",
+    "train_flops": "FLOPs",
+    "train_seconds": "seconds",
+}
 OTHER = {"vit": "cnn", "cnn": "vit"}
 GROUNDS = {  # what families that are level may be chosen by, where a row has it
     "num_params": "parameters",
@@ -23,6 +29,11 @@ GROUNDS = {  # what families that are level may be chosen by, where a row has it
     "train_seconds": "seconds of training",
     "images_per_second": "images/s",
     "peak_memory_bytes": "bytes of memory",
+}
+MODES = {  # how a question's runs started; from scratch goes without saying
+    ("pretrained", "probe"): "frozen features",
+    ("pretrained", "full"): "fine-tuned",
+    ("pretrained", None): "from weights",
 }
 LABELS = {
     "equivalent": "level",
@@ -83,7 +94,11 @@ def title(key: Mapping[str, Any]) -> str:
         parts.append(f"{key['num_classes']:g} classes")
     if "data_fingerprint" in key:
         parts.append(f"pictures {key['data_fingerprint'][:8]}" if key["data_fingerprint"] else "pictures not recorded")
-    usual = (*QUESTION, "data_fingerprint")
+    if mode := MODES.get((key.get("init"), key.get("adapt"))):
+        parts.append(mode)
+    if key.get("train_size") is not None:
+        parts.append(f"{key['train_size']:,} training images")
+    usual = (*QUESTION, "data_fingerprint", "init", "adapt", "train_size")
     for name, value in key.items():
         if name == "provenance":
             parts.append(Path(str(value)).name)  # the file is the question

@@ -20,6 +20,7 @@ from analysis.estimator.rows.metric import (
 )
 from analysis.estimator.rows.numbers import Column, read_column
 from analysis.estimator.rows.sources import PROVENANCE
+from analysis.estimator.rows.starts import SOURCE_SIZE
 from analysis.estimator.rows.wrong_files import WRONG
 from scaling.records.record import COLUMNS
 
@@ -37,6 +38,11 @@ NUMBERS = (
     "locality",
     "image_size",
     "budget_factor",
+    "pretrain_size",
+    "pretrain_image_size",
+    "feature_dim",
+    "strength",
+    "available_images",
 )
 SPREAD = "fitted_spread"  # over seeds, of what is fitted, where the table gives means with their spread
 MANY = 200_000  # rows that are sorted by their columns, not by their text: it takes a minute otherwise
@@ -185,6 +191,9 @@ def checked(
     if axis != metric.name:
         _numbers(table, axis)
         table[axis] = tidy.sizes_of(table, axis, source, total_images)
+    if axis == SOURCE_SIZE:  # runs from scratch have none
+        notes += [f"{count} runs without {axis} left out"] if (count := int(table[axis].isna().sum())) else []
+        table = table[table[axis].notna()].reset_index(drop=True)
     finished = table["status"] == "finished"
     for column in (axis, metric.name):
         empty = finished & table[column].isna()
@@ -193,7 +202,7 @@ def checked(
                 f"{column} is empty in {int(empty.sum())} finished rows, first in {_where(table, empty)}; delete them,"
                 " or say in a column status that they are failed or diverged"
             )
-    if (table[axis][finished] <= 0).any():
+    if (table[axis][finished] <= (-1 if axis == SOURCE_SIZE else 0)).any():  # 0: untrained, drawn apart
         raise InputError(f"{axis} must be > 0")
     check_values(metric, table[metric.name][finished], told=told)
     for column in ERRORS:

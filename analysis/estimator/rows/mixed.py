@@ -14,13 +14,11 @@ import pandas as pd
 
 from analysis.estimator.rows.metric import known_metric
 from analysis.estimator.rows.sources import PROVENANCE
+from analysis.estimator.rows.starts import ADAPT, START, mode_column
 from scaling.records.record import COLUMNS
 
 MOST_VALUES = 20  # values of a column that tells questions apart
 CLEAR = 1e-3  # p-value at which a column's effect is none of chance, where there are no seeds
-START = "init"  # scratch or pretrained, from these columns
-_STARTS = ("init_from", "pretrained")
-_NO_START = {"", "none", "no", "false", "0", "0.0", "scratch", "random", "nan", "from scratch", "null"}
 _REPEATS = re.compile(
     r"^(fold|run|runs|trial|rep|repeat|repetition|replicate|iteration|iter|split|cv|index|idx|id|job)"
     r"([_ ]?(id|nr|no|number|index|idx))?$"
@@ -32,19 +30,10 @@ _ASIDE = re.compile(
 )
 
 
-def starts(table: pd.DataFrame) -> pd.Series | None:
-    """Per row `scratch` or `pretrained`; None where no column says so."""
-    found = None
-    for column in _STARTS:
-        if column in table.columns:
-            words = table[column].map(lambda v: "" if v is None or v != v else str(v).strip().lower())
-            own = ~words.isin(_NO_START)
-            found = own if found is None else found | own
-    return None if found is None else found.map({True: "pretrained", False: "scratch"})
-
-
 def _base(rows: pd.DataFrame, axis: str, question: Sequence[str]) -> list[str]:
-    named = ("model", axis, "train_size", *question, START, "seed", "subset_seed", "budget_factor")
+    # A foreign column that tells the modes apart stays a question's own, under its own name.
+    starts = (START, ADAPT) if mode_column(rows) is None else ()
+    named = ("model", axis, "train_size", *question, *starts, "seed", "subset_seed", "budget_factor")
     return [c for c in dict.fromkeys(named) if c in rows.columns]
 
 
@@ -54,7 +43,8 @@ def _candidates(rows: pd.DataFrame, base: Sequence[str], metric: str) -> list[st
     for column in rows.columns:
         name = re.sub(r"[^0-9a-z]+", "_", str(column).lower()).strip("_")
         record = column in COLUMNS and column not in ("precision",)
-        if column in base or record or column in (metric, "status", "family", "lr", *_STARTS) or known_metric(column):
+        ours = record or column in (metric, "status", "family", "lr", "pretrained", START)
+        if column in base or ours or known_metric(column):
             continue
         if column != PROVENANCE and (_ASIDE.search(name) or column.endswith("_spread")):
             continue

@@ -191,6 +191,12 @@ def _recipe(row: dict[Any, Any]) -> str:
     return ", ".join(sorted(words)) or "the usual recipe"
 
 
+def chosen_at(rows: pd.DataFrame, axis: str) -> str:
+    """The column of the sizes that learning rates are chosen at."""
+    known = "train_size" in rows.columns and rows["train_size"].notna().all()
+    return "train_size" if known and axis != "pretrain_size" else axis
+
+
 def select(table: pd.DataFrame, *, axis: str = "train_size") -> Selection:
     """Chooses the rows to fit among one question's checked rows.
 
@@ -211,7 +217,10 @@ def select(table: pd.DataFrame, *, axis: str = "train_size") -> Selection:
     again = done & ~other & ~strange & _told_before(table, done & ~other & ~strange)
     reason = reason.mask(again, "the same cell as another row, from another sweep")
     finished = table[done & ~other & ~strange & ~again]
-    size = "train_size" if "train_size" in table.columns and table["train_size"].notna().all() else axis
+    untrained = done & (table[axis] == 0)
+    reason = reason.mask(untrained & (reason == ""), "an untrained start: drawn apart")
+    finished = finished[finished[axis] != 0]
+    size = chosen_at(table, axis)
     choices = []
     if "lr" in finished.columns and finished["lr"].notna().all():
         worse = _of_another_recipe(finished, size)

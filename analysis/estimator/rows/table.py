@@ -17,9 +17,10 @@ from analysis.estimator.rows.check import checked, drop_repeats
 from analysis.estimator.rows.columns import find_names, map_columns, set_families
 from analysis.estimator.rows.data_sets import FINGERPRINT, data_notes, data_sets
 from analysis.estimator.rows.metric import Metric, known_metric, metric_of
-from analysis.estimator.rows.mixed import START, question_columns, starts
+from analysis.estimator.rows.mixed import question_columns
 from analysis.estimator.rows.numbers import read_column
 from analysis.estimator.rows.sources import PROVENANCE, read_source
+from analysis.estimator.rows.starts import ADAPT, SOURCE_SIZE, START, refuse_mixed_starts, with_starts
 from analysis.estimator.rows.wide import lengthen
 from analysis.estimator.rows.wrong_files import WRONG
 from scaling.records.question import IN_EVERY_KEY, QUESTION
@@ -132,6 +133,8 @@ def read_results(arguments: TableArguments) -> Reading:
     dropped = frozenset(n for n, source in arguments.columns.items() if not source)
     before = list(map(str, table.columns))
     table, said = find_names(table, axis=arguments.axis, metric=metric.name, dropped=dropped)
+    table, told = with_starts(table)
+    said += told
     table = _keep(table, {k: v for k, v in arguments.filters.items() if k not in before})
     notes += said
     if "family" in given and not arguments.families:
@@ -150,15 +153,12 @@ def read_results(arguments: TableArguments) -> Reading:
 
 def questions_of(table: pd.DataFrame, metric: Metric, axis: str, notes: list[str]) -> Reading:
     """A checked table with its rows told apart by question, and those that were given twice counted once."""
-    notes = list(notes)
+    table, said = with_starts(table)
+    notes = [*notes, *said]
     table = _ignore_paths(table, notes)
     unique, again = drop_repeats(table)
-    start = starts(unique)
-    extra: list[str] = []
-    if start is not None and start[unique["status"] == "finished"].nunique() > 1:
-        unique = unique.assign(**{START: start})
-        extra.append(START)
-        notes.append("runs from scratch and from weights are questions of their own (init)")
+    extra = ["train_size"] if axis == SOURCE_SIZE and "train_size" in unique.columns else []
+    notes += _start_notes(unique)
     foreign = unique["status"] == "finished"
     if "config_hash" in unique.columns:
         foreign &= unique["config_hash"].isna()
@@ -167,8 +167,6 @@ def questions_of(table: pd.DataFrame, metric: Metric, axis: str, notes: list[str
     )
     if PROVENANCE in found:
         unique, again = drop_repeats(table, within=True)
-        if START in extra:
-            unique = unique.assign(**{START: starts(unique)})
     for column in found:
         count = unique[column].nunique(dropna=False)
         notes.append(
@@ -179,7 +177,22 @@ def questions_of(table: pd.DataFrame, metric: Metric, axis: str, notes: list[str
         )
     if again:
         notes.append(f"{again} rows that were given twice count once")
-    return Reading(unique, metric, axis, tuple(notes), (*extra, *found))
+    read = Reading(unique, metric, axis, tuple(notes), (*extra, *found))
+    if START in unique.columns and unique[START].eq("pretrained").any():
+        for _, rows in read.parts():
+            refuse_mixed_starts(rows, axis)
+    return read
+
+
+def _start_notes(table: pd.DataFrame) -> list[str]:
+    """Says that rows of several kinds of start are questions of their own."""
+    if START not in table.columns:
+        return []
+    done = table[table["status"] == "finished"]
+    kinds = {"scratch": "from scratch", "probe": "of frozen features", "full": "fine-tuned"}
+    found = set(done[ADAPT].where(done[ADAPT].notna(), done[START]).dropna())
+    named = [words for kind, words in kinds.items() if kind in found]
+    return [f"runs {' and '.join(named)} are questions of their own (init, adapt)"] if len(named) > 1 else []
 
 
 def _ignore_paths(table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
@@ -203,19 +216,19 @@ def load(arguments: TableArguments) -> pd.DataFrame:
 
 
 def split_questions(table: pd.DataFrame, extra: Iterable[str] = ()) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-    """One part per question (data, locality, image_size; num_classes where it varies; data_fingerprint where a data's
-    name has several; `extra`), most local first. `attrs["notes"]` of a part are warnings about its data.
+    """One part per question (data, locality, image_size, init, adapt; num_classes where it varies; data_fingerprint
+    where a data's name has several; `extra`), most local first. `attrs["notes"]` of a part are warnings about its data.
 
     A key's value is None where its column is absent.
     """
     extra = list(extra)
     sets, notes = data_sets(table), data_notes(table)
-    present = [c for c in (*QUESTION, *extra) if c in table.columns]
+    present = [c for c in (*QUESTION, START, ADAPT, *extra) if c in table.columns]
     parts = []
     groups: Iterable[Any] = table.groupby([*present, sets.rename(FINGERPRINT)], dropna=False, sort=True)
     for values, rows in groups:
         found = dict(zip((*present, FINGERPRINT), values, strict=True))
-        key = {c: _key_value(found.get(c)) for c in IN_EVERY_KEY}
+        key = {c: _key_value(found.get(c)) for c in (*IN_EVERY_KEY, START, ADAPT)}
         if "num_classes" in found and table["num_classes"].nunique() > 1:
             key["num_classes"] = _key_value(found["num_classes"])
         key |= {c: _key_value(found[c]) for c in extra if c in found}
@@ -226,7 +239,7 @@ def split_questions(table: pd.DataFrame, extra: Iterable[str] = ()) -> list[tupl
         rows.attrs["notes"] = notes.get((name, found[FINGERPRINT]), [])
         parts.append((key, rows))
     if not parts:
-        parts = [(dict.fromkeys(IN_EVERY_KEY), table)]
+        parts = [(dict.fromkeys((*IN_EVERY_KEY, START, ADAPT)), table)]
     # The images as they are come first: they are the question, lower localities its control.
     return sorted(parts, key=lambda p: (str(p[0]["data"]), -(p[0]["locality"] or 0), str(p[0]["image_size"])))
 

@@ -1,0 +1,140 @@
+"""From scratch, frozen and fine-tuned are three questions, and one model's name stands for one starting point."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import find_crossover
+from analysis.arguments import InputError, parse_table
+from analysis.estimator.crossover.wording import title, verdict_sentence
+from analysis.estimator.rows.table import Reading, read_results
+
+SIZES = (100, 200, 400, 800, 1600, 3200)
+LAWS = {"vit": lambda n: 0.02 + 10 * n**-0.6, "cnn": lambda n: 0.04 + 2.2 * n**-0.36}  # they cross near 600
+
+
+def started(axis: str = "train_size", **columns: Any) -> pd.DataFrame:
+    """Probes of a ViT and a CNN, three chains each; a column's value is one for all, or a function of the row."""
+    rng = np.random.default_rng(0)
+    rows: list[dict[str, Any]] = []
+    for family, model in (("vit", "deit_s"), ("cnn", "resnet50")):
+        for n in SIZES:
+            for seed in range(3):
+                error = LAWS[family](n) * np.exp(rng.normal(0, 0.01))
+                row = {"family": family, "model": model, axis: n, "seed": seed, "test_error": round(error, 4)}
+                row |= {"adapt": "probe", "pretrain_data": "imagenet-1k", "start_fingerprint": f"f-{family}"}
+                row |= {"data": "pets", "locality": 1.0, "image_size": 224, "init_from": f"timm:{model}.a1"}
+                rows.append(row | {k: v(row | {"seed": seed}) if callable(v) else v for k, v in columns.items()})
+    return pd.DataFrame(rows)
+
+
+def read(path: Any, table: pd.DataFrame, *words: str) -> Reading:
+    table.to_csv(path / "t.csv", index=False)
+    return read_results(parse_table({"results": str(path / "t.csv")} | dict(w.split("=", 1) for w in words)))
+
+
+def test_the_key_says_what_a_run_started_from() -> None:
+    found = find_crossover(started())
+    assert (found.key["init"], found.key["adapt"]) == ("pretrained", "probe")
+    assert "frozen features" in verdict_sentence(found)
+    scratch = find_crossover(started(adapt="", init_from="", start_fingerprint=""))
+    assert (scratch.key["init"], scratch.key["adapt"]) == ("scratch", None)
+    silent = find_crossover(started().drop(columns=["adapt", "init_from"]))
+    assert (silent.key["init"], silent.key["adapt"]) == (None, None)
+
+
+def test_older_rows_with_init_from_are_fine_tunes() -> None:
+    found = find_crossover(started().drop(columns="adapt"))
+    assert (found.key["init"], found.key["adapt"]) == ("pretrained", "full")
+    assert title(found.key).endswith("fine-tuned")
+
+
+def test_scratch_frozen_and_fine_tuned_are_three_questions(tmp_path) -> None:
+    parts = [
+        started(adapt="", init_from="", start_fingerprint="", pretrain_data=""),
+        started(),
+        started(adapt="full"),
+    ]
+    both = pd.concat(parts, ignore_index=True)
+    found = read(tmp_path, both)
+    assert {(k["init"], k["adapt"]) for k, _ in found.parts()} == {
+        ("scratch", None), ("pretrained", "probe"), ("pretrained", "full")
+    }  # fmt: skip
+    assert all(len(rows) == 36 for _, rows in found.parts())
+    assert [k["adapt"] for k, _ in read(tmp_path, both, "filters.adapt=probe").parts()] == ["probe"]
+    assert [k["init"] for k, _ in read(tmp_path, both, "filters.init=scratch").parts()] == ["scratch"]
+    with pytest.raises(ValueError, match="init, adapt vary"):
+        find_crossover(both)
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("regime", {"fullft": "full", "linprobe": "probe"}),
+        ("freeze", {"finetune": "full", "frozen": "probe"}),
+        ("Mode", {"Fine-tuning": "full", "Linear probe": "probe", "From scratch": None}),
+        ("freeze_backbone", {"True": "probe", "False": "full"}),
+    ],
+)
+def test_other_programs_words_for_it(tmp_path, column: str, words: dict[str, str | None]) -> None:
+    plain = started().drop(columns=["adapt", "init_from", "start_fingerprint"])
+    found = read(tmp_path, pd.concat([plain.assign(**{column: w}) for w in words], ignore_index=True))
+    assert {k["adapt"] for k, _ in found.parts()} == set(words.values())
+    assert {k["init"] for k, _ in found.parts()} == {"pretrained" if v else "scratch" for v in words.values()}
+    assert any(f"adapt is {column}" in note for note in found.notes)
+
+
+def test_two_starts_under_one_name_are_refused() -> None:
+    for columns in (
+        {
+            "init_from": lambda r: f"timm:{r['model']}.a{1 + r['seed'] % 2}",
+            "start_fingerprint": lambda r: r["seed"] % 2,
+        },
+        {"start_fingerprint": lambda r: f"{r['family']}{r['train_size'] > 400}"},
+        {"pretrain_data": lambda r: "imagenet-1k" if r["seed"] else "imagenet-21k"},
+    ):
+        with pytest.raises(InputError, match=r"stands for .*starting points.*filters\."):
+            find_crossover(started(**columns))
+    one_family = started(init_from=lambda r: f"timm:{r['family']}", start_fingerprint=lambda r: r["family"])
+    assert find_crossover(one_family).verdict.verdict == "observed"
+
+
+def own(row: dict[str, Any], size: int = 4000) -> str:
+    return f"runs/source/{row['model']}-half-loc1-n{size}-s{row['seed']}-lr0.00127-0698374{row['seed']}/weights.pt"
+
+
+def test_starts_of_one_recipe_may_differ_in_their_seed() -> None:
+    found = find_crossover(started(init_from=own, start_fingerprint=lambda r: f"{r['family']}{r['seed']}"))
+    assert found.verdict.verdict == "observed"
+
+
+def test_pretraining_sizes_are_an_axis_of_their_own(tmp_path) -> None:
+    """Untrained starts are not fitted; every number of training images is a question."""
+    parts = []
+    for n in (100, 400):
+        rows = started("pretrain_size", train_size=n, pretrain_image_size=16)
+        rows["init_from"] = [own(r, r["pretrain_size"]) for r in rows.to_dict("records")]
+        rows["start_fingerprint"] = rows["init_from"]
+        zero = rows[rows["pretrain_size"] == 100].assign(pretrain_size=0, test_error=0.9)
+        parts += [rows, zero.assign(start_fingerprint="0", init_from=zero["init_from"].str.replace("n100", "n0"))]
+    parts.append(started("pretrain_size", train_size=100, init_from="", adapt="").assign(pretrain_size=np.nan))
+    table = pd.concat(parts, ignore_index=True)
+    found = read(tmp_path, table, "axis=pretrain_size")
+    assert [k["train_size"] for k, _ in found.parts()] == [100, 400]
+    assert any("36 runs without pretrain_size left out" in note for note in found.notes)
+    with pytest.raises(InputError, match="axis=pretrain_size compares"):
+        read(tmp_path, table)
+    cross = find_crossover(pd.concat(parts[:2]), axis="pretrain_size")
+    assert cross.verdict.verdict == "observed"
+    assert 400 < cross.verdict.crossover_size < 900
+    assert cross.verdict.fit_range == (100, 3200)
+    left = cross.selection.left_out
+    assert len(left) == 6
+    assert set(left["reason"]) == {"an untrained start: drawn apart"}
+    sentence = verdict_sentence(cross)
+    assert "100 training images" in sentence
+    assert "pre-training images" in sentence
