@@ -92,6 +92,25 @@ def make_sweep(*, locality: float = 0.0, seeds: int = 2) -> list[Record]:
     return records
 
 
+START_SIZES = (100, 200, 400, 800, 1600, 3200)
+START_LAWS = {"vit": lambda n: 0.02 + 10 * n**-0.6, "cnn": lambda n: 0.04 + 2.2 * n**-0.36}  # they cross near 600
+
+
+def started(axis: str = "train_size", **columns: Any) -> pd.DataFrame:
+    """Probes of a ViT and a CNN, three chains each; a column's value is one for all, or a function of the row."""
+    rng = np.random.default_rng(0)
+    rows: list[dict[str, Any]] = []
+    for family, model in (("vit", "deit_s"), ("cnn", "resnet50")):
+        for n in START_SIZES:
+            for seed in range(3):
+                error = START_LAWS[family](n) * np.exp(rng.normal(0, 0.01))
+                row = {"family": family, "model": model, axis: n, "seed": seed, "test_error": round(error, 4)}
+                row |= {"adapt": "probe", "pretrain_data": "imagenet-1k", "start_fingerprint": f"f-{family}"}
+                row |= {"data": "pets", "locality": 1.0, "image_size": 224, "init_from": f"timm:{model}.a1"}
+                rows.append(row | {k: v(row | {"seed": seed}) if callable(v) else v for k, v in columns.items()})
+    return pd.DataFrame(rows)
+
+
 def as_table(records: list[Record]) -> pd.DataFrame:
     return pd.DataFrame([record.to_dict() for record in records])
 

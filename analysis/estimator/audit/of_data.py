@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analysis.estimator.audit.check import Check, few, has
 from analysis.estimator.rows.mixed import unexplained
-from analysis.estimator.rows.selection import Selection, overrides_of
+from analysis.estimator.rows.selection import Selection, overlaps, overrides_of
 
 RISES = 0.5  # rank correlation with n from which on a metric counts as rising
 
@@ -32,6 +32,22 @@ def subsets_nested(selection: Selection, axis: str) -> Check:
     return Check(
         "subsets_nested", "passed", f"subset_seed {few(f'{s:g}' for s in sorted(common))} at every size of every model"
     )
+
+
+def subsets_overlap(selection: Selection, axis: str) -> Check | None:
+    """Above half of the images there are chains overlap: how little they differ says little of the noise."""
+    shares = overlaps(selection.fitted)
+    if shares is None:
+        return None
+    rows = selection.fitted
+    at = [f"{n:,.0f}" for n in sorted(set(rows.loc[shares > 0, "train_size"]))]
+    if not at:
+        return Check("subsets_overlap", "passed", "at most half of the images there are in every subset")
+    text = (
+        f"n above half of the {rows['available_images'].max():,.0f} images there are ({few(at)}): subsets overlap, and"
+        " their spread there is not counted as noise"
+    )
+    return Check("subsets_overlap", "unknown", text)
 
 
 def leaks_kept_out(selection: Selection, axis: str) -> Check | None:

@@ -21,6 +21,7 @@ from analysis.estimator.curve.fit_curve import Curve, fit_points
 from analysis.estimator.curve.noise import Points, summarise
 from analysis.estimator.rows.check import SPREAD
 from analysis.estimator.rows.metric import Metric, metric_of
+from analysis.estimator.rows.selection import overlaps
 
 Models = tuple[str, ...]
 
@@ -134,6 +135,7 @@ def points_of(rows: pd.DataFrame, *, metric: str | Metric, axis: str, images: st
         test_examples=rows[images] if known else None,
         is_error=measure.kind == "error",
         spread=rows[SPREAD] if SPREAD in rows.columns and rows[SPREAD].notna().all() else None,
+        shared=overlaps(rows),
     )
 
 

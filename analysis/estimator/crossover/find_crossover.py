@@ -19,13 +19,13 @@ from analysis.estimator.audit.check import Check
 from analysis.estimator.crossover.balanced import balanced_notes
 from analysis.estimator.crossover.crossings import HORIZON, make_grid
 from analysis.estimator.crossover.envelope import Families, Models, fit_families
+from analysis.estimator.crossover.peak import interpolation_peak
 from analysis.estimator.crossover.verdict import EQUIVALENT, NO_VERDICT, Verdict, decide
 from analysis.estimator.rows.check import checked
 from analysis.estimator.rows.metric import Metric, metric_of
 from analysis.estimator.rows.selection import Selection, select
 from analysis.estimator.rows.table import Reading, questions_of, read_results
 
-PEAK = 3.0  # standard deviations of a rise between neighbouring sizes
 MIXED = ("device", "precision", "threads", "torch_version", "git_commit")
 
 
@@ -222,23 +222,6 @@ def compare(families: Families, vit: Models, cnn: Models, *, level: float, withi
     return decide(grid, lead.difference, sizes=sizes, level=level, tied=lead.tied, within=within)
 
 
-def _peaks(families: Families, axis: str) -> tuple[Check, ...]:
-    """A check that fails where a curve rises on its way down by more than its noise, as a probe's error does where n
-    passes the number of its features; no check where none does."""
-    found = []
-    for model, curve in families.curves.items():
-        points = curve.points
-        rise = np.diff(points.log_error) / np.sqrt(points.variance[1:] + points.variance[:-1])
-        inner = np.flatnonzero(rise > PEAK)
-        if axis == "train_size" and len(inner) and points.log_error[-1] < points.log_error[: inner[0] + 2].max():
-            sizes = points.sizes
-            found.append(f"{model} from {sizes[inner[0]]:,.0f} to {sizes[inner[0] + 1]:,.0f}")
-    if not found:
-        return ()
-    text = f"the error rises with n beyond its noise: {', '.join(found)}; a peak of interpolation, or a bad recipe"
-    return (Check("interpolation_peak", "failed", text),)
-
-
 def answer(
     key: dict[str, Any], rows: pd.DataFrame, *, metric: str | Metric, axis: str, terms: Terms = TERMS
 ) -> Crossover:
@@ -251,7 +234,7 @@ def answer(
     fitted = selection.fitted
     checks = tuple(run_audit(selection, axis=axis, metric=measure.column, tuned=terms.tuned))
     families = fit_families(fitted, metric=measure, axis=axis, seed=terms.seed)
-    checks += _peaks(families, axis)
+    checks += interpolation_peak(families.curves, fitted, axis)
     failed = terms.audit and any(c.status == "failed" for c in checks)
 
     def verdict_of(vit: Models, cnn: Models) -> Verdict:

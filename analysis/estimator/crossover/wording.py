@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.estimator.audit.of_weights import unlike_starts
 from analysis.estimator.crossover.crossings import HORIZON, Interval
 from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.verdict import Verdict
@@ -30,7 +31,7 @@ GROUNDS = {  # what families that are level may be chosen by, where a row has it
     "images_per_second": "images/s",
     "peak_memory_bytes": "bytes of memory",
 }
-MODES = {  # how a question's runs started; from scratch goes without saying
+MODES: dict[tuple[Any, Any], str] = {  # how a question's runs started; from scratch goes without saying
     ("pretrained", "probe"): "frozen features",
     ("pretrained", "full"): "fine-tuned",
     ("pretrained", None): "from weights",
@@ -265,6 +266,8 @@ def verdict_sentence(crossover: Crossover) -> str:
         text = f"not identifiable: {reason(crossover)}."
     else:
         text = f"{known_words(crossover)}. Not identifiable: {_open(crossover)}; {_settles(crossover)}."
+    if unlike_starts(crossover.selection.fitted, crossover.axis):
+        text += " These are two checkpoints, pre-trained on different data, not two families."
     if not crossover.audited:
         text += " (Audit off: as the curves alone have it.)"
     return where + text + _last_errors(crossover)

@@ -65,6 +65,7 @@ def summarise(
     test_examples: ArrayLike | None = None,
     is_error: bool = True,
     spread: ArrayLike | None = None,
+    shared: ArrayLike | None = None,
 ) -> Points:
     """One point per size with the variance of its mean.
 
@@ -75,6 +76,8 @@ def summarise(
         is_error: whether the binomial noise of an error applies.
         spread: (r,) standard deviations between runs, where a row is the mean of some; they count where no size has
             several rows, each as one degree of freedom, since of how many runs it is is not known.
+        shared: (r,) share of their images that the subsets of a size have in common, where that is too large for their
+            spread to be the noise's: the spread is then that of the other sizes, and averaging takes off less of it.
     """
     size = np.asarray(train_size, dtype=float)
     value = np.asarray(error, dtype=float)
@@ -111,7 +114,15 @@ def summarise(
         excess, dof = _roughness(np.log(sizes[fair]), mean[fair], noise[fair])
     known = dof + TAU_PRIOR_DOF
     tau2 = (dof * max(excess, 0.0) + TAU_PRIOR_DOF * TAU_PRIOR**2) / known
-    variance = (noise + tau2) / runs * (1 if robust is None else (TAIL + 3) / (TAIL + 1))
+    alike = np.zeros_like(noise)
+    if shared is not None and np.any(common := np.asarray(shared, dtype=float)[order]):
+        alike = np.bincount(index, common) / runs
+        apart = alike == 0
+        known = float((runs[apart] - 1).sum()) + TAU_PRIOR_DOF
+        squares = float((((log_error - mean[index]) ** 2)[apart[index]]).sum() - ((runs - 1) * noise)[apart].sum())
+        tau2 = max(tau2, (max(squares, 0.0) + TAU_PRIOR_DOF * TAU_PRIOR**2) / known)
+    # Subsets that share images err alike: that part of the spread does not average out.
+    variance = (noise + tau2 * (1 + (runs - 1) * alike)) / runs * (1 if robust is None else (TAIL + 3) / (TAIL + 1))
     outliers += int(np.count_nonzero(stray))
     return Points(sizes, mean, variance + stray**2, runs, float(np.sqrt(tau2)), known, zeros, outliers)
 

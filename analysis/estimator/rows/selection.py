@@ -27,6 +27,7 @@ from analysis.estimator.rows.wrong_files import difference_variance
 
 SEED_SPREAD = 0.05  # between seeds, relative to the error
 NOISE = 2.0  # standard deviations
+MOST_SHARED = 0.5  # share of the images there are up to which subsets count as apart
 
 
 def overrides_of(row: Mapping[str, Any]) -> list[str] | None:
@@ -36,6 +37,16 @@ def overrides_of(row: Mapping[str, Any]) -> list[str] | None:
         return None
     words = list(map(str, value)) if isinstance(value, (list, tuple)) else shlex.split(str(value))
     return words if any(w.startswith("model=") for w in words) else None
+
+
+def overlaps(rows: pd.DataFrame) -> pd.Series | None:
+    """Per row the share of their images that two subsets of its size have in common, where that is more than half;
+    else 0. None where there is one subset only, or no column tells."""
+    known = {"available_images", "train_size"} <= set(rows.columns) and bool(rows["available_images"].notna().any())
+    if not known or ("subset_seed" in rows.columns and rows["subset_seed"].nunique() == 1):
+        return None
+    share = (rows["train_size"] / rows["available_images"]).clip(upper=1.0)
+    return share.where(share > MOST_SHARED, 0.0).fillna(0.0)
 
 
 @dataclass(frozen=True)

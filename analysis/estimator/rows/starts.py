@@ -7,6 +7,7 @@ two models, whatever they are called.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -84,7 +85,7 @@ def with_starts(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return table.assign(**{START: start, ADAPT: adapt.astype(object).where(adapt != "", None)}), notes
 
 
-def _recipe(row: dict[str, Any]) -> tuple[str, str, str]:
+def _recipe(row: Mapping[Any, Any]) -> tuple[str, str, str]:
     """What a start was made by, apart from its seed and the number of images: a run's folder, or published weights."""
     source = _text(row.get("init_from")) or _text(row.get("pretrained"))
     if not re.match(r"[a-z_]{2,}:", source):
@@ -131,7 +132,7 @@ def refuse_mixed_starts(rows: pd.DataFrame, axis: str) -> None:
             )
 
 
-def _telling(kinds: list[dict[str, Any]]) -> str:
+def _telling(kinds: Sequence[Mapping[Any, Any]]) -> str:
     """The column to keep one start by."""
     for column in ("pretrain_data", "init_from", "pretrained", "pretrain_image_size"):
         if len({_text(kind.get(column)) for kind in kinds}) > 1:
