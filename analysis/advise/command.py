@@ -22,6 +22,7 @@ from analysis.arguments import (
     whole_number,
     with_table,
 )
+from analysis.estimator.crossover.modes import contest_sentence, mode_contests
 from analysis.estimator.crossover.questions import find_crossovers
 
 USAGE = f"""usage: python -m analysis.advise results=PATH train_size=N [key=value ...] [--json]
@@ -81,12 +82,16 @@ def run(arguments: TableArguments, own: dict[str, str]) -> int:
         raise InputError("train_size= is missing: the number of training images that you have")
     size = whole_number("train_size", own["train_size"])
     limits = Limits(_amount(own, "train_flops"), _amount(own, "num_params"))
-    advices = [advise(crossover, size, limits=limits) for crossover in find_crossovers(arguments)]
+    crossovers = find_crossovers(arguments)
+    modes = [contest_sentence(contest, size) for contest in mode_contests(crossovers)]
+    advices = [advise(crossover, size, limits=limits) for crossover in crossovers]
     plans = [next_runs(advice, arguments.results) for advice in advices]
     if "--json" in own:
         found = [advice_to_dict(advice, plan) for advice, plan in zip(advices, plans, strict=True)]
-        print(json.dumps({"schema": 1, "advice": found}, indent=1, allow_nan=False, ensure_ascii=False))
+        whole = {"schema": 1, "advice": found} | ({"modes": modes} if modes else {})
+        print(json.dumps(whole, indent=1, allow_nan=False, ensure_ascii=False))
         return 0
+    print("".join(f"{sentence}\n\n" for sentence in modes), end="")
     print("\n\n".join(text(advice, plan) for advice, plan in zip(advices, plans, strict=True)))
     if len(advices) > 1:
         varying = [k for k in advices[0].crossover.key if len({str(a.crossover.key.get(k)) for a in advices}) > 1]

@@ -17,6 +17,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from analysis.estimator.crossover.find_crossover import Crossover
+from analysis.estimator.crossover.modes import mode_contests
 from analysis.estimator.crossover.wording import short_verdict, title
 from analysis.figures.across_questions import knobs, plot_knob
 from analysis.figures.curves import plot_curves, plot_gap
@@ -27,6 +28,7 @@ from analysis.figures.diagnostics import (
     plot_parameters,
     plot_residuals,
 )
+from analysis.figures.modes import plot_modes
 from analysis.figures.style import COLUMN, STYLE
 from scaling.records.files import cores
 
@@ -108,6 +110,21 @@ def draw_knob(crossovers: Sequence[Crossover]) -> Figure | None:
         return figure
 
 
+def draw_modes(crossovers: Sequence[Crossover]) -> Figure | None:
+    """Two panels, a family each, for every set of images that several modes were tried on; None if there is none."""
+    contests = list(mode_contests(crossovers))
+    if not contests:
+        return None
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(2 * COLUMN, 2.7 * len(contests) + 0.2), layout="constrained")
+        for row, contest in zip(figure.subplots(len(contests), 2, squeeze=False, sharey="row"), contests, strict=True):
+            for ax, family in zip(row, ("vit", "cnn"), strict=True):
+                plot_modes(ax, contest, family)
+            if named := title(contest.key):
+                row[0].set_title(f"{named}: ViT")
+        return figure
+
+
 FIGURES: Mapping[str, Callable[[Crossover], Figure | None]] = {
     "curves": draw_curves,
     "gap": draw_gap,
@@ -117,7 +134,11 @@ FIGURES: Mapping[str, Callable[[Crossover], Figure | None]] = {
 }
 DOTS = 220  # per inch, of a PNG
 FORMATS = ("png", "svg", "pdf")
-WHOLE: Mapping[str, Callable[[Sequence[Crossover]], Figure | None]] = {"overview": draw_overview, "knob": draw_knob}
+WHOLE: Mapping[str, Callable[[Sequence[Crossover]], Figure | None]] = {
+    "overview": draw_overview,
+    "knob": draw_knob,
+    "modes": draw_modes,
+}
 
 
 def render(figure: Figure, kind: str, *, salt: str) -> bytes:

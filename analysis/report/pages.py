@@ -13,12 +13,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from analysis.estimator.crossover.crossings import HORIZON
 from analysis.estimator.crossover.find_crossover import Crossover
-from analysis.estimator.crossover.wording import percent
+from analysis.estimator.crossover.modes import course_sentence, mode_contests
+from analysis.estimator.crossover.wording import percent, title
 from analysis.estimator.curve.average import DRAWS
 from analysis.estimator.curve.discrepancy import SETTINGS
 from analysis.figures.render import Drawn
 from analysis.report.page_data import knob_charts
-from analysis.report.section import CAPTIONS, section
+from analysis.report.section import CAPTIONS, inline_svg, section
 
 SCRIPTS = ("parts", "curves", "panels", "knob", "tip", "controls", "report")  # each uses those before it
 SNIPPET = "window.vegaEmbed = vegaEmbed;"  # what the page needs of Vega
@@ -94,6 +95,11 @@ def render_pages(
     values = {
         "groups": [section(c, i, drawn, p) for i, (c, p) in enumerate(zip(crossovers, pictures, strict=True))],
         "knobs": data["knobs"],
+        "modes": [
+            {"title": title(contest.key) or "all rows", "sentence": course_sentence(contest)}
+            for contest in mode_contests(crossovers)
+        ],
+        "modes_svg": inline_svg(svg, "modes") if (svg := drawn.files.get("modes.svg")) else "",
         "whole": [name for name in drawn.whole if f"{name}.png" in drawn.files],
         "captions": CAPTIONS,
         "marks": MARKS,

@@ -44,6 +44,10 @@ CAPTIONS = {
     "learning_rates": "Validation error against learning rate where several were tried; the chosen rate is ringed.",
     "parameters": "What was measured against the parameters, a colour per size; lines join a family's models.",
     "overview": "What was measured against size for every question; the crossing and its interval are shaded.",
+    "modes": (
+        "Every mode of each family: points are runs, lines the family's envelope in that mode, with its band, over the"
+        " sizes that it was measured at."
+    ),
     "knob": (
         "Crossover size against what differs between the questions. The grey bar spans the measured sizes, its paler"
         " part reaches as far as the verdict speaks."
@@ -136,7 +140,7 @@ def _left_out(crossover: Crossover) -> list[dict[str, str]]:
     ]
 
 
-def _inline(svg: bytes, prefix: str) -> str:
+def inline_svg(svg: bytes, prefix: str) -> str:
     """The svg element alone, its ids unlike those of other figures."""
     text = svg.decode()
     text = text[text.index("<svg") :]
@@ -204,7 +208,7 @@ def section(crossover: Crossover, index: int, drawn: Drawn, pictures: Sequence[M
         "ratio": _ratio(crossover),
         "axis_label": axis_label(crossover),
         "metric_label": metric_label(crossover),
-        "static": _inline(svg, f"static-{index}") if (svg := drawn.files.get(f"curves-{index}.svg")) else "",
+        "static": inline_svg(svg, f"static-{index}") if (svg := drawn.files.get(f"curves-{index}.svg")) else "",
         "figures": [
             {"name": f"{name}-{index}", "caption": CAPTIONS[name].format(level=level, ratio=_ratio(crossover))}
             for name in drawn.names[index]

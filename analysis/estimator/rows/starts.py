@@ -64,6 +64,11 @@ def _modes(table: pd.DataFrame) -> tuple[pd.Series, str | None]:
     return pd.Series("", table.index, dtype=object), None
 
 
+def names_mode(column: str) -> bool:
+    """Whether a column is by its name one that tells modes apart."""
+    return _letters(column) in _NAMES
+
+
 def mode_column(table: pd.DataFrame) -> str | None:
     """Another program's column that says which rows are probes and which fine-tunes."""
     return _modes(table.drop(columns=ADAPT, errors="ignore"))[1]
