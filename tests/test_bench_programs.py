@@ -141,3 +141,12 @@ def test_a_way_that_fails_says_why(images: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: way=ours model=resnet8")
     assert "data.train_size=900 is more than the 32 images to train on" in done.stderr
+
+
+def test_the_probes_of_a_chain_are_timed_beside_scikit_learns(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("sklearn")
+    import probe
+
+    assert probe.main(["d=12", "largest=400", "sizes=3", "strengths=2", "repeats=1"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("12 ")]
+    assert all(float(word) > 0 for word in line.split()[1:])

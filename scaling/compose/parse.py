@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from scaling.compose.paths import STUDY
 from scaling.compose.plain_errors import type_error
-from scaling.compose.start_weights import InitError, check_start
+from scaling.compose.start_weights import InitError, SourceError, check_start, source_run
 from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, ProbeConfig, WandbConfig
 from scaling.config.model_config import ModelConfig, ModelError
 from scaling.config.setting import limit_problem
@@ -99,7 +99,15 @@ _GROUPS = {
     "probe": ProbeConfig,
 }
 # Fields that `parse` itself fills in.
-_FILLED_IN = ("start_fingerprint", "fingerprint", "data_seen", "num_classes", "flops_per_example", "overrides")
+_FILLED_IN = (
+    "start_problem",
+    "start_fingerprint",
+    "fingerprint",
+    "data_seen",
+    "num_classes",
+    "flops_per_example",
+    "overrides",
+)
 # What OmegaConf checks of the settings outside the groups.
 _TOP = dataclasses.make_dataclass(
     "TopConfig",
@@ -135,6 +143,20 @@ def _resolve_precision(cell: CellConfig) -> CellConfig:
     return dataclasses.replace(cell, precision=found, overrides=words)
 
 
+def _with_source(top: Any, model: str) -> tuple[Any, str]:
+    """The settings with the run in place of the sweep's folder that init_from may be, and why there is none yet."""
+    _require(top.pretrain_size is None or bool(top.init_from), "pretrain_size= says which run of init_from=FOLDER")
+    if not top.init_from or top.pretrain_size == 0:
+        return top, ""
+    try:
+        run = source_run(top.init_from, model=model, train_size=top.pretrain_size, seed=top.seed)
+    except SourceError as error:
+        return top, str(error)
+    except InitError as error:
+        raise ConfigError(str(error)) from error
+    return dataclasses.replace(top, init_from=run), ""
+
+
 def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
     """The cell that a composed config describes (without its `hydra` node).
 
@@ -148,6 +170,7 @@ def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
     keys = {str(key) for key in config} - {"hydra", *STUDY}
     top: Any = _read(_TOP, OmegaConf.masked_copy(config, [k for k in keys if k not in _GROUPS]), "config")
     groups: dict[str, Any] = {name: _read(kind, config.get(name), name) for name, kind in _GROUPS.items()}
+    top, problem = _with_source(top, groups["model"].name)
     try:
         own = (os.path.abspath(top.out), os.path.abspath(os.path.join(top.out, top.sweep)))
         data, classes, fingerprint = check_data(groups["data"], own=own)
@@ -168,14 +191,19 @@ def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
             num_classes=classes,
             permute_patch=data.permute_patch if data.locality < 1 else None,
         )
-        start_fingerprint = check_start(
-            init_from=cell.init_from,
-            pretrained=cell.pretrained,
-            model=cell.model,
-            image_size=data.image_size,
-            channels=data.channels,
-            num_classes=classes,
-            locality=data.locality,
+        start_fingerprint = f"untrained-{cell.seed}" if cell.untrained else ""
+        start_fingerprint = (
+            start_fingerprint
+            or problem
+            or check_start(
+                init_from=cell.init_from,
+                pretrained=cell.pretrained,
+                model=cell.model,
+                image_size=data.image_size,
+                channels=data.channels,
+                num_classes=classes,
+                locality=data.locality,
+            )
         )
     except (ModelError, InitError) as error:
         raise ConfigError(str(error)) from error
@@ -192,4 +220,4 @@ def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
         seen = seen_at_start(data)
     except DataError as error:
         raise ConfigError(str(error)) from error
-    return dataclasses.replace(cell, start_fingerprint=start_fingerprint, data_seen=seen)
+    return dataclasses.replace(cell, start_fingerprint=start_fingerprint, start_problem=problem, data_seen=seen)

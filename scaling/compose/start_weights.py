@@ -24,6 +24,10 @@ class InitError(ValueError):
     """A start that cannot be made; the message says in one line why, and what would do."""
 
 
+class SourceError(InitError):
+    """The run to start from has no result yet: its cell waits, and others of the sweep do not."""
+
+
 def _how_to_keep(record: Record, run: Path) -> str:
     out = run.resolve().parent.parent
     words = [*record.overrides] + ([] if out == Path("runs").resolve() else [f"out={out}"]) + ["keep=last"]
@@ -61,6 +65,49 @@ def weights_path(start: str) -> Path:
     if kept:
         return kept
     raise InitError(f"{start} kept no weights; this makes them: {_how_to_keep(record, path)}")
+
+
+def source_run(start: str, *, model: str, train_size: int | None, seed: int) -> str:
+    """The folder of the run that `start` means: itself, or of a sweep's folder the run of this model.
+
+    Args:
+        model: what the records call it.
+        train_size: of the source, where the sweep has several.
+        seed: among several seeds the source of the same one is taken.
+
+    Raises:
+        InitError: a sweep's folder has no such run, or several.
+        SourceError: it has one, which is not finished.
+    """
+    folder = Path(start)
+    if not folder.is_dir() or (folder / FILE_NAME).exists():
+        return start
+    found = [(path.parent, _record_in(path.parent)) for path in sorted(folder.glob(f"*/{FILE_NAME}"))]
+    found = [(run, record) for run, record in found if record.model == model and record.purpose == "sweep"]
+    if not found:
+        return start  # `weights_path` says what is wrong with it
+    wanted = [(run, r) for run, r in found if train_size in (None, r.train_size)]
+    wanted = [(run, r) for run, r in wanted if r.seed == seed] or wanted
+    if not wanted:
+        raise SourceError(f"{start}: no run of {model} on {train_size} images; there are {_sizes(found)}")
+    if len(wanted) > 1:
+        more = "pretrain_size= says which size" if len({r.train_size for _, r in wanted}) > 1 else "name one of them"
+        raise InitError(f"{start}: {len(wanted)} runs of {model}; {more} ({_sizes(found)})")
+    run, record = wanted[0]
+    if record.status != "finished":
+        raise SourceError(f"{run}: the run to start from is {record.status}, not finished")
+    return str(run)
+
+
+def _record_in(run: Path) -> Record:
+    try:
+        return read_record(run / FILE_NAME)
+    except (RecordError, OSError) as error:
+        raise InitError(f"{run}: its {FILE_NAME} cannot be read") from error
+
+
+def _sizes(found: Sequence[tuple[Path, Record]]) -> str:
+    return ", ".join(f"{n:,}" for n in sorted({record.train_size for _, record in found}))
 
 
 @functools.lru_cache(maxsize=8)

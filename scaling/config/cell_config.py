@@ -144,9 +144,12 @@ class CellConfig:
     purpose: str = declare("sweep", choices=("sweep", "tune"), result=False)
     init_from: str | None = None
     pretrained: str | None = None
+    # which run, where init_from is a sweep's folder: the one on so many images; 0: the model as it is initialised
+    pretrain_size: int | None = declare(None, at_least=0)
     # of a start: full (all weights are trained, from a head of zeros) or probe (a linear model on frozen features);
     # None: all weights are trained, and so is a head that fits
     adapt: str | None = declare(None, choices=("full", "probe"))
+    start_problem: str = ""  # why its source has no weights; such a cell is not run. Filled in by `parse`
     start_fingerprint: str = ""  # of the weights that the run starts from; filled in by `parse`
     fingerprint: str = ""  # of the data; filled in by `parse`
     data_seen: tuple[tuple[str, Any], ...] = ()  # what only decoded pixels show and affects a result; by `parse`, too
@@ -183,6 +186,11 @@ class CellConfig:
         if self.start is None:
             return None
         return "probe" if self.adapt == "probe" else "full"
+
+    @property
+    def untrained(self) -> bool:
+        """Whether its start is the model as it is initialised: what a source of no images would be."""
+        return self.pretrain_size == 0
 
     @property
     def start(self) -> str | None:

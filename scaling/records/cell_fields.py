@@ -56,6 +56,7 @@ def known_fields(cell: CellConfig, *, device: str, torch_version: str) -> dict[s
         budget_rule=cell.budget.rule,
         init_from=cell.start,
         adapt=cell.adaptation,
+        pretrain_size=cell.pretrain_size,
         start_fingerprint=cell.start_fingerprint or None,
         purpose=cell.purpose,
     )

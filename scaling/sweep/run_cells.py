@@ -6,6 +6,7 @@ only the workers load it, and only if there is something to run.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import sys
 from collections.abc import Iterable, Sequence
@@ -101,7 +102,7 @@ def cells_due(cells: Iterable[CellConfig]) -> list[CellConfig]:
         ConfigError: a folder holds another cell's record.
     """
     unique = {(cell.folder, cell.config_hash): cell for cell in cells}.values()
-    statuses = [(cell, recorded_status(cell)) for cell in unique]
+    statuses = [(cell, recorded_status(cell)) for cell in unique if not cell.start_problem]
     return [cell for cell, status in statuses if is_due(status, cell.retry) or lacks_weights(cell, status)]
 
 
@@ -120,6 +121,13 @@ def run_cells(cells: Iterable[CellConfig], *, pool: Pool | None = None, quiet: b
     unique = list({(cell.folder, cell.config_hash): cell for cell in cells}.values())
     if not unique:
         raise ConfigError("the sweep has no cells")
+    waiting = {cell.cell_name: cell.start_problem for cell in unique if cell.start_problem}
+    if waiting:  # the others go on without them
+        unique = [cell for cell in unique if not cell.start_problem]
+        if not quiet:
+            print_failures(waiting)
+        rest_of = run_cells(unique, pool=pool, quiet=quiet) if unique else Outcome(0, 0, {})
+        return dataclasses.replace(rest_of, failures=waiting | rest_of.failures)
     stamps = {cell.cell_name: record_stamp(cell.folder) for cell in unique}  # before the records are read
     statuses = {cell.cell_name: recorded_status(cell) for cell in unique}
     stamps |= {name: None for name, status in statuses.items() if status is None}

@@ -20,7 +20,7 @@ def build(cell: CellConfig, *, channels: int, device: torch.device) -> torch.nn.
     ).to(device)
     if TABLE[device.type].channels_last and cell.model.source != "bit":  # BiT makes its kernels anew at every step
         model = model.to(memory_format=torch.channels_last)
-    if cell.start is not None:
+    if cell.start is not None and not cell.untrained:
         named = cell.start == cell.start_fingerprint  # a published name is its own fingerprint
         state = named_weights(cell.start) if named else read_weights(weights_path(cell.start))
         load_weights(model, state, mode=cell.model.pos_embed_resize)
