@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 
 from analysis.arguments import InputError
 from analysis.estimator.rows import columns as tidy
+from analysis.estimator.rows.families import row_number, tidy_families, which_row
 from analysis.estimator.rows.metric import (
     Metric,
     check_values,
@@ -18,6 +20,7 @@ from analysis.estimator.rows.metric import (
     metric_columns,
     metric_of,
 )
+from analysis.estimator.rows.names import family_of, tokens
 from analysis.estimator.rows.numbers import Column, read_column
 from analysis.estimator.rows.sources import PROVENANCE
 from analysis.estimator.rows.starts import SOURCE_SIZE
@@ -48,10 +51,33 @@ SPREAD = "fitted_spread"  # over seeds, of what is fitted, where the table gives
 MANY = 200_000  # rows that are sorted by their columns, not by their text: it takes a minute otherwise
 
 
+_OVER_TIME = {"epoch", "step", "global_step", "wall_time", "iteration", "iter"}  # columns of a run's log
+_PER_CLASS = re.compile(r"per_class$|^(n_|num_)?shots?$")
+
+
+def _names_tell(models: pd.Series) -> bool:
+    return {"vit", "cnn"} <= {family_of(str(m)) for m in set(models.map(str))}
+
+
 def _missing(table: pd.DataFrame, metric: str, axis: str) -> None:
     missing = [c for c in dict.fromkeys(("family", "model", axis, metric)) if c not in table.columns]
     if not missing:
         return
+    names = [str(c) for c in table.columns if c != PROVENANCE]
+    if {"model", axis} <= set(missing) and (
+        any(tokens(c) in _OVER_TIME for c in names) or all(known_metric(c) for c in names)
+    ):
+        raise InputError(
+            f"the columns {', '.join(names[:8])} are the log of one run or of several, without {axis}: write a table"
+            f" with a row per run (model, {axis}, seed and its last {metric})"
+        )
+    if axis in missing and (few := [c for c in names if _PER_CLASS.search(tokens(c))]):
+        raise InputError(
+            f"columns missing: {axis}; {few[0]} counts images of a class: make a column {axis}, which is that times"
+            " the number of classes"
+        )
+    if len(missing) > 1 and "model" in table.columns:
+        missing = [c for c in missing if c != "family"] if _names_tell(table["model"]) else missing
     if missing == ["family"]:
         raise InputError("columns missing: family; say family.vit=[...] family.cnn=[...]")
     others = metric_columns(table.columns)
@@ -66,7 +92,7 @@ def _missing(table: pd.DataFrame, metric: str, axis: str) -> None:
 
 
 def _where(table: pd.DataFrame, mask: pd.Series) -> str:
-    return f"row {tidy._place(table, mask)} ({tidy._which(table[mask].iloc[0])})"
+    return f"row {row_number(table, mask)} ({which_row(table[mask].iloc[0])})"
 
 
 def _numbers(table: pd.DataFrame, column: str) -> Column:
@@ -82,6 +108,17 @@ def _numbers(table: pd.DataFrame, column: str) -> Column:
         drop = "" if column in ("train_size",) else f"; columns.{column}= drops the column"
         raise InputError(f"{column}={value!r} is not a finite number, in {_where(table, bad)}{drop}")
     return read
+
+
+def _spread_columns(table: pd.DataFrame, metric: str) -> list[str]:
+    """The column of the spread over seeds beside means, where there is one row a model and size."""
+    if f"{metric}_spread" in table.columns:
+        return [f"{metric}_spread"]
+    if table.duplicated([c for c in ("model", "train_size") if c in table.columns]).any():
+        return []
+    plain = re.sub(r"[ _./-]*\(?(mean|avg|average)\)?$", "", metric, flags=re.IGNORECASE)
+    wanted = {tokens(f"{plain}_{end}") for end in ("std", "sd", "stdev", "stddev")}
+    return [str(c) for c in table.columns if tokens(str(c)) in wanted][:1]
 
 
 def _metric_numbers(table: pd.DataFrame, metric: Metric) -> pd.DataFrame:
@@ -108,8 +145,7 @@ def _metric_numbers(table: pd.DataFrame, metric: Metric) -> pd.DataFrame:
         values, spread = values / (100 / metric.unit), spread / (100 / metric.unit)
         values = values.round(12)
     table = table.assign(**{metric.name: values})
-    given = f"{metric.name}_spread"
-    if given in table.columns:
+    for given in _spread_columns(table, metric.name):
         spread = read_column(table[given]).values.fillna(spread)
     if spread.notna().any():
         table[SPREAD] = spread.abs() / metric.unit
@@ -178,7 +214,7 @@ def checked(
     if nameless.any():
         raise InputError(f"model is empty in some rows: {_where(table, nameless)}")
     table["model"] = table["model"].astype(str)
-    table = tidy.tidy_families(table)
+    table = tidy_families(table)
     for step in (tidy.tidy_status, tidy.tidy_seeds):
         table, said = step(table)
         notes += said
@@ -189,6 +225,7 @@ def checked(
             read = _numbers(table, column)
             table[column] = read.values / 100 if read.percent.any() and column in ERRORS else read.values
     if axis != metric.name:
+        table, total_images = tidy.full_sizes(table, axis, total_images)
         _numbers(table, axis)
         table[axis] = tidy.sizes_of(table, axis, source, total_images)
     if axis == SOURCE_SIZE:  # runs from scratch have none

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.arguments import InputError
-from analysis.estimator.rows.names import column_for, family_of
+from analysis.estimator.rows.families import row_number, which_row
+from analysis.estimator.rows.names import column_for
 from analysis.estimator.rows.numbers import is_empty, read_column
 
 OPTIONAL = ("seed", "status", "lr", "test_examples", "val_examples", "num_classes", "data")
@@ -21,7 +22,7 @@ UNFINISHED = {"running", "pending", "queued", "scheduled", "starting", "created"
 DIVERGED = {"diverged", "nan", "diverge"}
 SUMMARY = {"mean", "average", "avg", "median", "std", "sd", "stdev", "total", "sum", "overall", "min", "max", "all",
            "mittelwert", "mean ± std", "moyenne", "media"}  # fmt: skip
-FAMILY_WORDS = {"transformer": "vit", "vision transformer": "vit", "convnet": "cnn", "vits": "vit", "cnns": "cnn"}
+FULL = {"full", "all", "whole", "entire", "full data", "full dataset", "full set", "total"}
 SHARE = re.compile(r"frac|share|pct|percent|ratio|proportion", re.IGNORECASE)
 
 
@@ -96,80 +97,26 @@ def find_names(
     return table.rename(columns=renamed), said
 
 
-def set_families(
-    table: pd.DataFrame, families: Mapping[str, tuple[str, ...]], *, guess: bool
-) -> tuple[pd.DataFrame, list[str]]:
-    """The table with `family`, from the user's lists, its own column or, if that may be guessed, the models' names.
-
-    Rows of models that no list names keep their `family`, and are left out, with a note, where there is none.
+def full_sizes(table: pd.DataFrame, axis: str, total_images: int | None) -> tuple[pd.DataFrame, int | None]:
+    """Sizes with `full` or `all` as numbers, and what shares among them are of: None where they are numbers.
 
     Raises:
-        InputError: a listed model is not there.
+        InputError: nothing says how many images that is.
     """
-    if "model" not in table.columns:
-        if families:
-            raise InputError("columns missing: model; name it by columns.model=Y")
-        return table, []
-    models = table["model"].astype(str)
-    known = "family" in table.columns
-    family = table["family"].astype(object) if known else pd.Series(None, table.index, dtype=object)
-    family = family.where(family.notna(), None)
-    for name, listed in families.items():
-        unknown = sorted(set(listed) - set(models))
-        if unknown:
-            there = ", ".join(sorted(set(models)))
-            raise InputError(f"family.{name}: no rows of {', '.join(unknown)}; there are {there}")
-        family = family.mask(models.isin(listed), name)
-    notes = []
-    if not known and guess and len(families) < 2:
-        guesses = {m: family_of(m) for m in sorted(set(models))}
-        if {"vit", "cnn"} <= set(guesses.values()) | set(families):
-            family = family.where(family.notna(), models.map(guesses))
-            lists = {f: [m for m in guesses if (family[models == m] == f).any()] for f in ("vit", "cnn")}
-            notes.append(f"by their names {', '.join(lists['vit'])} are ViTs and {', '.join(lists['cnn'])} CNNs")
-            families = {f: tuple(listed) for f, listed in lists.items()}
-    if not known and not families:
-        return table, []
-    left_out = sorted(set(models[family.isna()])) if not known or families else []
-    if left_out and not known:
-        notes.append(f"left out, in neither family: {', '.join(left_out[:6])}{' ...' * (len(left_out) > 6)}")
-        keep = family.notna()
-        return table.assign(family=family)[keep], notes
-    return table.assign(family=family), notes
-
-
-def tidy_families(table: pd.DataFrame) -> pd.DataFrame:
-    """`ViT`, `CNN` and the like as `vit` and `cnn`.
-
-    Raises:
-        InputError: another word, or none, with its row.
-    """
-    words = table["family"].map(lambda v: "" if v is None or v != v else str(v).strip().lower())
-    words = words.replace(FAMILY_WORDS)
-    empty = words == ""
-    if empty.any():
-        row = table[empty].iloc[0]
-        raise InputError(
-            f"family is empty in row {_place(table, empty)} ({_which(row)}); delete the row, or list the models by"
-            " family.vit=[...] family.cnn=[...]"
-        )
-    strange = sorted(set(words) - {"vit", "cnn"})
-    if strange:
-        shown = sorted({str(v) for v in table["family"][words.isin(strange)]})
-        raise InputError(f"family must be vit or cnn, not {', '.join(shown[:5])}")
-    return table.assign(family=words)
-
-
-def _place(table: pd.DataFrame, mask: pd.Series) -> int:
-    """The first such row as people count them: 1 is the first below the header."""
-    return int(np.flatnonzero(mask.to_numpy())[0]) + 1
-
-
-def _which(row: pd.Series) -> str:
-    """`vit_s, train_size 500, seed 1`: what tells a row from others."""
-    found = [str(row["model"])] if row.get("model") is not None and row["model"] == row["model"] else []
-    found += [f"{c} {row[c]}" for c in ("train_size", "seed") if c in row and row[c] is not None and row[c] == row[c]]
-    return ", ".join(found) or "nothing else in it"
+    if axis != "train_size" or pd.api.types.is_numeric_dtype(table[axis]):
+        return table, total_images
+    words = table[axis].map(lambda v: str(v).strip().lower() in FULL)
+    if not words.any():
+        return table, total_images
+    if total_images is None:
+        raise InputError(f"{axis}={table[axis][words].iloc[0]}: total_images=N says how many images that is")
+    rest = read_column(table[axis].where(~words))
+    known = rest.values.dropna()
+    if rest.percent.any():
+        return table.assign(**{axis: table[axis].mask(words, "100%")}), total_images
+    if len(known) and (known <= 1).all():
+        return table.assign(**{axis: rest.values.mask(words, 1.0)}), total_images
+    return table.assign(**{axis: rest.values.mask(words, float(total_images))}), None
 
 
 def tidy_status(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -249,7 +196,7 @@ def tidy_seeds(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         empty = numbers.isna() & (table["status"] == "finished" if "status" in table.columns else True)
         if empty.any():
             raise InputError(
-                f"{name} is empty in row {_place(table, empty)} ({_which(table[empty].iloc[0])});"
+                f"{name} is empty in row {row_number(table, empty)} ({which_row(table[empty].iloc[0])});"
                 f" columns.{name}= drops the column"
             )
         table = table.assign(**{name: numbers})
@@ -307,5 +254,5 @@ def sizes_of(table: pd.DataFrame, axis: str, source: str | None, total_images: i
     if odd.any() and np.isfinite(values[odd]).all():
         value, row = float(values[odd].iloc[0]), table[odd].iloc[0]
         what = "must be > 0, and at least 1" if value < 1 else "is not a whole number of images"
-        raise InputError(f"{axis} {what}: {value:g} in row {_place(table, odd)} ({_which(row)})")
+        raise InputError(f"{axis} {what}: {value:g} in row {row_number(table, odd)} ({which_row(row)})")
     return values

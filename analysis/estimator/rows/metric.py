@@ -90,6 +90,7 @@ _SPLIT = re.compile(
 )
 _VALIDATION = re.compile(r"(^|[ _\-./:])(val|valid|validation|dev)([ _\-./:]|$)", re.IGNORECASE)
 _TRAINING = re.compile(r"(^|[ _\-./:])(train|training)([ _\-./:]|$)", re.IGNORECASE)
+_MEAN = re.compile(r"[ _\-./]+\(?(mean|avg|average|median)\)?$")
 _PERCENT = re.compile(r"[ _\-./]*(\(?(percent|percentage|pct)\)?|\(?%\)?|\[%\])$")
 
 
@@ -183,7 +184,8 @@ class Metric:
 def plain_name(name: str) -> tuple[str, bool]:
     """A metric's name without split and unit, and whether it said percent: `test/acc (%)` -> ("acc", True)."""
     text = _PREFIX.sub("", str(name).strip().lower())
-    text, percent = _PERCENT.subn("", text)
+    text, percent = _PERCENT.subn("", _MEAN.sub("", text))
+    text = _MEAN.sub("", text)
     while (short := _SPLIT.sub("", text)) != text:
         text = short
     return re.sub(r"[ _\-./:]", "", text), bool(percent)
@@ -194,7 +196,7 @@ def known_metric(name: str) -> Named | None:
     plain = plain_name(name)[0]
     if plain in NAMES:
         return NAMES[plain]
-    words = re.split(r"[ _\-./]+", _PERCENT.sub("", str(name).strip().lower()))
+    words = re.split(r"[ _\-./]+", _PERCENT.sub("", _MEAN.sub("", str(name).strip().lower())))
     ends = ("".join(words[i:]) for i in range(1, len(words)))
     return next((NAMES[end] for end in ends if end in NAMES), None)
 

@@ -23,6 +23,7 @@ _REPEATS = re.compile(
     r"^(fold|run|runs|trial|rep|repeat|repetition|replicate|iteration|iter|split|cv|index|idx|id|job)"
     r"([_ ]?(id|nr|no|number|index|idx))?$"
 )
+_OVER_TIME = re.compile(r"^_?(trainer/)?(global_)?(epoch|step|iteration|iter)s?$", re.IGNORECASE)
 _ASIDE = re.compile(
     r"(^|_)(id|uuid|hash|date|time|timestamp|created|created_at|updated|runtime|duration|start_time|end_time|user|author"
     r"|notes?|comment|comments|tags|host|hostname|node|machine|gpu|path|url|log|logdir|version|commit|seconds|epoch_ran"
@@ -133,6 +134,22 @@ def _by_effect(rows: pd.DataFrame, base: list[str], candidates: Sequence[str], m
             break
         chosen.append(min(trials)[-1])
     return chosen
+
+
+def last_of_each_run(rows: pd.DataFrame, *, metric: str, axis: str, question: Sequence[str]) -> tuple[pd.Series, str]:
+    """Which rows are the last of their run, where a table has a row per epoch or step, and that column's name."""
+    everything = pd.Series(True, rows.index)
+    base = _base(rows, axis, question)
+    over = [c for c in rows.columns if _OVER_TIME.match(str(c)) and pd.api.types.is_numeric_dtype(rows[c])]
+    if not over or not _repeated(rows, base):
+        return everything, ""
+    named = [c for c in _candidates(rows, base, metric) if c not in over] + ["lr"] * ("lr" in rows.columns)
+    by = [*base, *named]
+    for column in over:
+        if _repeated(rows, by) and not _repeated(rows, [*by, column]) and rows[column].notna().all():
+            last = rows.groupby(by, dropna=False)[column].transform("max")
+            return rows[column] == last, str(column)
+    return everything, ""
 
 
 def unexplained(rows: pd.DataFrame, *, metric: str, axis: str) -> pd.DataFrame:

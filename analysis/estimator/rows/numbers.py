@@ -17,8 +17,11 @@ _TEXT = str.maketrans({**_SPACES, **_MINUS})
 _MULTIPLES = {"k": 1e3, "m": 1e6, "mio": 1e6, "million": 1e6, "b": 1e9, "g": 1e9, "bn": 1e9, "billion": 1e9, "": 1.0}
 _MARKUP = re.compile(r"^[*_`~]+|[*_`†‡*]+$")
 _SPREAD = re.compile(r"\s*(?:±|\+/-|\+-|\\pm|&plusmn;|\u00b1)\s*")
-_COMMENT = re.compile(r"\s*\((?!\s*[\d.,]+\s*%?\s*\))[^()]*\)\s*$|\s+#.*$")  # a word in brackets, not a number
+# A word or an interval in brackets, not a number.
+_COMMENT = re.compile(r"\s*\((?!\s*[\d.,]+\s*%?\s*\))[^()]*\)\s*$|\s*\[[^\[\]]*\]\s*$|\s+#.*$")
 _BRACKET = re.compile(r"^(.*\S)\s*\(\s*([\d.,]+)\s*%?\s*\)$")  # 63.4 (0.3): the spread
+_POWER = re.compile(r"^(?:(\d+(?:\.\d+)?)\s*[x\u00d7*\u00b7]\s*)?(10|2)\s*\^\s*\{?\s*(\d{1,2})\s*\}?$")  # 1.3 x 10^6
+_RAISED = str.maketrans("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079", "0123456789")
 _ONE = re.compile(
     r"^([+-]?)\s*((?:\d[\d' ,.]*|[.,]\d+)(?:e[+-]?\d+)?)\s*(%?)\s*(k|m|mio|million|b|bn|g|billion)?\.?"
     r"(?:\s*(?:images?|imgs?|samples?|examples?|px|pixels?))?$",
@@ -108,6 +111,10 @@ def parse_number(text: str, *, commas: bool = False) -> tuple[float, float | Non
     `63.4 ± 0.3%` -> (63.4, 0.3, True); the value of a percentage is not divided here.
     """
     short = _COMMENT.sub("", clean(text)).strip()
+    raised = re.sub(r"(?<=\d)([\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+)$", r"^\1", short)
+    power = _POWER.match(raised.translate(_RAISED))
+    if power:
+        return float(power[1] or 1) * int(power[2]) ** int(power[3]), None, False
     short = short.replace("_", "") if re.fullmatch(r"[+-]?\d[\d_]*", short) else short
     parts = _SPREAD.split(short)
     if len(parts) == 1 and (bracket := _BRACKET.match(short)):

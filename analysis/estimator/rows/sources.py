@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.arguments import InputError
-from analysis.estimator.rows.sniff import Sniffed, read_any
+from analysis.estimator.rows.files.sniff import Sniffed, read_any
 from analysis.estimator.rows.wrong_files import with_wrong_files
 from scaling.records.record import RecordError, find_records, read_record
 

@@ -14,10 +14,11 @@ import pandas as pd
 from analysis.arguments import InputError, TableArguments
 from analysis.estimator.rows.check import check as check
 from analysis.estimator.rows.check import checked, drop_repeats
-from analysis.estimator.rows.columns import find_names, map_columns, set_families
+from analysis.estimator.rows.columns import find_names, map_columns
 from analysis.estimator.rows.data_sets import FINGERPRINT, data_notes, data_sets
+from analysis.estimator.rows.families import fill_down, set_families
 from analysis.estimator.rows.metric import Metric, known_metric, metric_of
-from analysis.estimator.rows.mixed import question_columns
+from analysis.estimator.rows.mixed import last_of_each_run, question_columns
 from analysis.estimator.rows.numbers import read_column
 from analysis.estimator.rows.sources import PROVENANCE, read_source
 from analysis.estimator.rows.starts import ADAPT, SOURCE_SIZE, START, refuse_mixed_starts, with_starts
@@ -137,6 +138,8 @@ def read_results(arguments: TableArguments) -> Reading:
     said += told
     table = _keep(table, {k: v for k, v in arguments.filters.items() if k not in before})
     notes += said
+    table, said = fill_down(table, ("family", "model", arguments.axis))
+    notes += said
     if "family" in given and not arguments.families:
         table = table.assign(family=table["family"])
     table, said = set_families(table, arguments.families, guess=arguments.axis in table.columns)
@@ -162,6 +165,13 @@ def questions_of(table: pd.DataFrame, metric: Metric, axis: str, notes: list[str
     foreign = unique["status"] == "finished"
     if "config_hash" in unique.columns:
         foreign &= unique["config_hash"].isna()
+    last, column = last_of_each_run(unique[foreign], metric=metric.column, axis=axis, question=QUESTION)
+    if column:
+        kept = last.reindex(unique.index, fill_value=True)
+        notes.append(
+            f"{int((~kept).sum())} rows before the last {column} of their runs left out (filters.{column}=N keeps one)"
+        )
+        unique, foreign = unique[kept].reset_index(drop=True), foreign[kept].reset_index(drop=True)
     found = (
         question_columns(unique[foreign], metric=metric.column, axis=axis, question=QUESTION) if foreign.any() else []
     )

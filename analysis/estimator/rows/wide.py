@@ -149,7 +149,8 @@ def _columns_of_models(
 
 
 def _size_name(name: str) -> str | None:
-    match = _SIZE.match(name.strip())
+    cut = re.match(r"^(?P<metric>.+?)\s*(?:@|_|\bat\b|\(| )\s*(?P<size>(?:n\s*=\s*)?\d[^()]*)\)?$", name.strip())
+    match = _SIZE.match(cut["size"] if cut and known_metric(cut["metric"]) else name.strip())
     return match["size"] if match and parse_number(match["size"].replace("_", "")) else None
 
 

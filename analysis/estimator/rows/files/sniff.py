@@ -1,6 +1,6 @@
 """Reads a table from a file of any common form, and says what was noticed on the way.
 
-Text in any usual encoding and separator, with title rows, comments or decimal commas; Markdown; JSON as records,
+Text in any usual encoding and separator, with title rows, comments or decimal commas; Markdown, LaTeX; JSON as records,
 columns or nested; JSON lines; Parquet; Excel; each also as .gz. pandas does the reading: here is what it
 has to be told.
 """
@@ -11,8 +11,8 @@ import codecs
 import csv
 import gzip
 import io
-import json
 import re
+import zipfile
 import zlib
 from collections import Counter
 from dataclasses import dataclass
@@ -22,18 +22,19 @@ from typing import Any
 import pandas as pd
 
 from analysis.arguments import InputError
+from analysis.estimator.rows.files.cells import from_rows, numbers_where_all_are, unique_names
+from analysis.estimator.rows.files.markup import is_rule, latex, markdown, without_boxes
+from analysis.estimator.rows.files.objects import open_objects, table_of_json, table_of_lines
 
 ENDINGS = {
-    **dict.fromkeys((".csv", ".tsv", ".txt", ".tab", ".dat", ".md", ".markdown"), "text"),
+    **dict.fromkeys((".csv", ".tsv", ".txt", ".tab", ".dat", ".md", ".markdown", ".org", ".tex"), "text"),
     **dict.fromkeys((".jsonl", ".ndjson"), "lines"),
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
     **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods"), "excel"),
     ".json": "json",
 }
 HEAD = 200  # lines that tell separator and header
-_RULE = re.compile(r"^\s*\|?\s*:?-{2,}:?\s*(\|\s*:?-{2,}:?\s*)*\|?\s*$")
 _COMMA_NUMBER = re.compile(r"^\s*[+-]?\d*,\d+\s*(%|$|±)")
-_LISTS = ("data", "rows", "runs", "results", "records", "history", "experiments")
 
 
 @dataclass(frozen=True)
@@ -125,61 +126,6 @@ def _layout(lines: list[str]) -> _Layout | None:
     return best[1] if best else None
 
 
-def _markdown(lines: list[str]) -> tuple[list[list[str]], int] | None:
-    """The rows of the first Markdown table, header first, and how many tables there are."""
-    found = [
-        i
-        for i in range(1, len(lines))
-        if "-" in lines[i] and "|" in lines[i] + lines[i - 1] and _RULE.match(lines[i]) and "|" in lines[i - 1]
-    ]
-    if not found:
-        return None
-
-    def cells(line: str) -> list[str]:
-        text = line.strip().removeprefix("|")
-        text = text[:-1] if text.endswith("|") and not text.endswith("\\|") else text
-        return [c.replace("\\|", "|").strip().strip("*`").strip() for c in re.split(r"(?<!\\)\|", text)]
-
-    rows = [cells(lines[found[0] - 1])]
-    for line in lines[found[0] + 1 :]:
-        if "|" not in line:
-            break
-        rows.append(cells(line))
-    return rows, len(found)
-
-
-def _from_rows(rows: list[list[Any]]) -> pd.DataFrame:
-    """A table from rows, header first: too short ones are filled up with nothing."""
-    width = len(rows[0])
-    for i, row in enumerate(rows):
-        if len(row) > width:
-            raise ValueError(f"row {i + 1} has {len(row)} cells, the header {width}")
-    return pd.DataFrame([list(r) + [None] * (width - len(r)) for r in rows[1:]], columns=_unique(rows[0]), dtype=object)
-
-
-def _unique(names: list[Any]) -> list[str]:
-    """Names of columns without padding; a repeated one gets .1, .2, as pandas does."""
-    seen: Counter[str] = Counter()
-    found = []
-    for i, name in enumerate(names):
-        text = "" if name is None or name != name else str(name).strip()
-        text = text or f"Unnamed: {i}"
-        found.append(f"{text}.{seen[text]}" if seen[text] else text)
-        seen[text] += 1
-    return found
-
-
-def _numbers_where_all_are(table: pd.DataFrame) -> pd.DataFrame:
-    for column in table.columns:
-        texts = table[column]
-        if pd.api.types.is_numeric_dtype(texts):
-            continue
-        filled = texts.map(lambda v: None if isinstance(v, str) and not v.strip() else v)
-        numbers = pd.to_numeric(filled, errors="coerce")
-        table[column] = numbers if numbers.notna().sum() == filled.notna().sum() and filled.notna().any() else filled
-    return table
-
-
 def _points_for_commas(table: pd.DataFrame) -> pd.DataFrame:
     """Cells with decimal commas, and points between thousands, as everyone else writes them."""
 
@@ -197,12 +143,19 @@ def _text(text: str, path: Path) -> Sniffed:
     notes: list[str] = []
     if not any(line.strip() for line in lines):
         raise InputError(f"{path}: cannot be read (there is nothing in it)")
-    if path.suffix.lower() in (".md", ".markdown") or any(_RULE.match(line) and "|" in line for line in lines):
-        found = _markdown(text.splitlines())
+    if path.suffix.lower() == ".tex" or any("\\begin{" in line or re.search(r"&.*\\\\\s*$", line) for line in lines):
+        rows = latex(text)
+        if rows:
+            return Sniffed(numbers_where_all_are(from_rows(rows)), (f"{path.name}: a LaTeX table",))
+    if path.suffix.lower() in (".md", ".markdown") or any(is_rule(line) and "|" in line for line in lines):
+        found = markdown(text.splitlines())
         if found:
             if found[1] > 1:
                 notes.append(f"{path.name}: {found[1]} tables in it; the first was read")
-            return Sniffed(_numbers_where_all_are(_from_rows(found[0])), tuple(notes))
+            return Sniffed(numbers_where_all_are(from_rows(found[0])), tuple(notes))
+    if (plain := without_boxes(lines)) != lines:
+        text = "\n".join(without_boxes(text.splitlines()))
+        lines = plain
     layout = _layout(lines)
     if layout is None:
         if len(lines) == 1 or path.suffix.lower() not in (".csv", ".tsv"):
@@ -224,101 +177,44 @@ def _text(text: str, path: Path) -> Sniffed:
         body = "\n".join(line for line in body.split("\n") if not line.lstrip().startswith("#"))
     # Columns of two kinds of values are ours to read, so pandas need not look at them in parts.
     table = pd.read_csv(io.StringIO(body), low_memory=False, index_col=False, **options)
-    table.columns = _unique(list(table.columns))
+    table.columns = unique_names(list(table.columns))
     if commas:
         notes.append(f"{path.name}: decimal commas")
-        table = _numbers_where_all_are(_points_for_commas(table))
+        table = numbers_where_all_are(_points_for_commas(table))
     return Sniffed(table, tuple(notes))
-
-
-def _key_values(value: Any) -> Any:
-    """MLflow's lists of {key, value} as one dictionary."""
-    if isinstance(value, list) and value and all(isinstance(v, dict) and {"key", "value"} <= set(v) for v in value):
-        return {str(v["key"]): v["value"] for v in value}
-    if isinstance(value, dict):
-        return {k: _key_values(v) for k, v in value.items()}
-    return value
-
-
-def _flat(rows: list[Any]) -> pd.DataFrame:
-    """Rows of nested dictionaries with dotted names."""
-    if not all(isinstance(row, dict) for row in rows):
-        raise ValueError("its rows are no objects with names")
-    rows = [_key_values(row) for row in rows]
-    if not any(isinstance(v, dict) for row in rows for v in row.values()):
-        return pd.DataFrame(rows)
-    table = pd.json_normalize(rows)
-    names = [re.sub(r"^(info|data)\.", "", str(c)) for c in table.columns]  # MLflow's envelopes
-    table.columns = names if len(set(names)) == len(names) else table.columns
-    return table
-
-
-def _from_json(found: Any) -> pd.DataFrame:
-    """A table from JSON: records, columns, or one of these under a name."""
-    if isinstance(found, list):
-        return _flat(found)
-    if not isinstance(found, dict):
-        raise ValueError("neither rows nor columns")
-    names = found.get("columns")
-    if isinstance(names, list) and isinstance(found.get("data"), list):
-        plain = [n.get("name", n) if isinstance(n, dict) else n for n in names]
-        return _from_rows([plain, *found["data"]])
-    for name in _LISTS:
-        if isinstance(found.get(name), list) and all(isinstance(r, dict) for r in found[name]):
-            return _flat(found[name])
-    lengths = {len(v) for v in found.values() if isinstance(v, (list, dict))}
-    if len(lengths) == 1 and all(isinstance(v, (list, dict)) for v in found.values()):
-        if all(isinstance(v, dict) for v in found.values()):
-            inner = {k for v in found.values() for k in v}
-            if not any(isinstance(x, (dict, list)) for v in found.values() for x in v.values()) and len(inner) == next(
-                iter(lengths)
-            ):
-                return pd.DataFrame(found).reset_index(drop=True)
-        if all(isinstance(v, list) for v in found.values()):
-            return pd.DataFrame(found)
-    if found and all(isinstance(v, dict) for v in found.values()):
-        return _flat([v | {"name": k} if "name" not in v else v for k, v in found.items()])
-    raise ValueError("neither rows nor columns")
-
-
-def _lines(text: str) -> pd.DataFrame:
-    rows = []
-    for i, line in enumerate(text.splitlines()):
-        if line.strip():
-            try:
-                rows.append(json.loads(line))
-            except ValueError as error:
-                raise ValueError(f"line {i + 1}: {error}") from error
-    return _flat(rows)
-
-
-def _json(text: str) -> pd.DataFrame:
-    try:
-        return _from_json(json.loads(text))
-    except json.JSONDecodeError as error:
-        if error.msg == "Extra data" and text.count("\n"):
-            return _lines(text)
-        raise
 
 
 def _excel(path: Path) -> Sniffed:
     """The first sheet with a table; rows above the first full one are a title."""
-    with pd.ExcelFile(path) as book:
+    try:
+        opened = pd.ExcelFile(path)
+    except (ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: is no Excel file, whatever its name says; save it as .xlsx or .csv") from error
+    with opened as book:
         for name in book.sheet_names:
             rows = pd.read_excel(book, sheet_name=name, header=None).to_numpy(dtype=object).tolist()
             filled = [sum(v == v and v is not None for v in row) for row in rows]
             start = next((i for i, k in enumerate(filled) if k >= max(2, 0.6 * max(filled))), None)
             if start is not None and start + 1 < len(rows):
                 note = f"{path.name}: sheet {name}" if len(book.sheet_names) > 1 else ""
-                table = _numbers_where_all_are(_from_rows(rows[start:])).dropna(how="all").dropna(axis=1, how="all")
+                table = numbers_where_all_are(from_rows(rows[start:])).dropna(how="all").dropna(axis=1, how="all")
                 return Sniffed(table, (note,) if note else ())
     raise InputError(f"{path}: no sheet with a table")
 
 
+def _without_headers(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Without rows that say the header again, as files that were joined have them."""
+    names = list(table.columns)
+    if not names or table.empty or not any(table[names[0]].astype(object) == names[0]):
+        return table, 0
+    again = (table.astype(object) == names).all(axis=1)
+    return (numbers_where_all_are(table[~again].copy()), int(again.sum())) if again.any() else (table, 0)
+
+
 def _tidy(sniffed: Sniffed) -> Sniffed:
-    """Without padding in texts, without a row index that was written along, without empty rows."""
-    table = sniffed.table
-    table.columns = _unique(list(table.columns))
+    """Without padding in texts, without a row index that was written along, without empty rows or repeated headers."""
+    table, notes = sniffed.table, sniffed.notes
+    table.columns = unique_names(list(table.columns))
     for column in table.columns:
         if pd.api.types.is_string_dtype(table[column]) and not pd.api.types.is_object_dtype(table[column]):
             table[column] = table[column].str.strip()
@@ -327,7 +223,10 @@ def _tidy(sniffed: Sniffed) -> Sniffed:
     first = table.columns[0] if len(table.columns) else ""
     if first.startswith("Unnamed: ") and list(table[first]) == list(range(len(table))):
         table = table.drop(columns=first)
-    return Sniffed(table.dropna(how="all"), sniffed.notes)
+    table, again = _without_headers(open_objects(table.dropna(how="all")))
+    if again:
+        notes = (*notes, f"the header stands {again} more time{'s' * (again > 1)} among the rows, which are left out")
+    return Sniffed(table, notes)
 
 
 def read_any(path: Path) -> Sniffed:
@@ -355,7 +254,7 @@ def read_any(path: Path) -> Sniffed:
         if kind == "text":
             found = _text(text, path)
             return _tidy(Sniffed(found.table, notes + found.notes))
-        return _tidy(Sniffed(_lines(text) if kind == "lines" else _json(text), notes))
+        return _tidy(Sniffed(table_of_lines(text) if kind == "lines" else table_of_json(text), notes))
     except ImportError as error:
         extra, what = ("parquet", "pyarrow") if kind == "parquet" else ("excel", "openpyxl")
         raise InputError(f"{path}: reading it needs {what} (pip install 'vit-scaling[{extra}]')") from error

@@ -1,0 +1,1 @@
+"""Files of any form, each as a table of what stands in it."""
