@@ -99,7 +99,7 @@ def test_foreign_columns_are_mapped_and_filtered(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "columns missing: family, train_size, test_error; name them by columns.X=Y; there are Task, model"),
+        ({}, "columns missing: train_size, test_error; name them by columns.X=Y; there are Task, model"),
         (MAPPING | {"columns": {"train_size": "Seen"}}, r"columns.train_size=Seen: no such column; there are Task"),
         (MAPPING | {"families": {"vit": ("ViT/L/16",)}}, "family.vit: no rows of ViT/L/16; there are BiT/50/1"),
         (MAPPING | {"columns": MAPPING["columns"] | {"model": "Task"}, "families": {}}, "family; say family.vit="),

@@ -47,11 +47,11 @@ def set_families(
             families = {f: tuple(listed) for f, listed in lists.items()}
         else:
             some = [f"{m} is a {'ViT' if f == 'vit' else 'CNN'}" for m, f in guesses.items() if f is not None]
-            rest = [m for m, f in guesses.items() if f is None]
+            some = [*some[:4], *(["..."] if len(some) > 4 else [])]
+            rest = ", ".join([m for m, f in guesses.items() if f is None][:6])
+            told = [*([", ".join(some)] if some else []), *([f"none of {rest} says which it is"] if rest else [])]
             raise InputError(
-                f"columns missing: family; by their names {', '.join(some[:4]) or 'no model'}"
-                f"{' ...' * (len(some) > 4)}{f', and neither is {chr(44).join(rest[:6])}' if rest else ''};"
-                " say family.vit=[...] family.cnn=[...]"
+                f"columns missing: family; say family.vit=[...] family.cnn=[...] (by its name {'; '.join(told)})"
             )
     if not known and not families:
         return table, []
