@@ -17,12 +17,12 @@ from analysis.estimator.rows.check import checked, drop_repeats
 from analysis.estimator.rows.columns import find_names, map_columns
 from analysis.estimator.rows.data_sets import FINGERPRINT, data_notes, data_sets
 from analysis.estimator.rows.families import fill_down, set_families
+from analysis.estimator.rows.files.wide import lengthen
 from analysis.estimator.rows.metric import Metric, known_metric, metric_of
 from analysis.estimator.rows.mixed import last_of_each_run, question_columns
 from analysis.estimator.rows.numbers import read_column
 from analysis.estimator.rows.sources import PROVENANCE, read_source
 from analysis.estimator.rows.starts import ADAPT, SOURCE_SIZE, START, refuse_mixed_starts, with_starts
-from analysis.estimator.rows.wide import lengthen
 from analysis.estimator.rows.wrong_files import WRONG
 from scaling.records.question import IN_EVERY_KEY, QUESTION
 from scaling.records.record import COLUMNS
