@@ -67,7 +67,9 @@ def test_the_weight_is_the_ratio_of_two_normal_densities() -> None:
     sd: Array = np.exp(0.3 * rng.normal(size=(2, 3)))
     draws: Array = rng.normal(size=(2, 5, 3))
     rho = np.array([0.3, 0.0, 0.6])
-    got = Alike(SIZES[:3], rho, (log_error[0], sd[0]), (log_error[1], sd[1])).log_weight(draws[0], draws[1])
+    nothing = np.empty((3, 0))
+    one, other = ((m, s) for m, s in zip(log_error, sd, strict=True))
+    got = Alike(SIZES[:3], rho, one, other, (nothing, nothing)).log_weight(draws[0], draws[1])
     want = np.zeros(5)
     for i in range(3):
         both = np.stack([draws[0][:, i], draws[1][:, i]], axis=1)

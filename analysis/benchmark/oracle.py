@@ -11,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.benchmark.vision import judge_crossings, judge_winners, load_crossings, load_curves
 from analysis.calibrate.table import CLAIMS
-from analysis.calibrate.truths import DESIGNS, SimulatedCell, crossing_of, simulate, true_curves
+from analysis.calibrate.truths import SimulatedCell, crossing_of, simulate, true_curves
 from analysis.estimator.crossover.crossings import LEVEL
 from analysis.estimator.crossover.envelope import Families, points_of, stream_of
 from analysis.estimator.crossover.find_crossover import compare
@@ -35,8 +36,17 @@ _TOGETHER = 12
 def _told(points: Points, cell: SimulatedCell, model: str) -> Points:
     """The points with the variance that they really have."""
     curve = true_curves(cell.truth, cell.place)[MODELS.index(model)](points.sizes)
-    run = cell.noise**2 + (1 - curve) / (DESIGNS[cell.design].test_examples * curve)
-    return replace(points, variance=run / points.runs, tau=cell.noise, dof=SURE)
+    measured = np.exp(points.log_error)
+    off = np.sqrt((1 - curve) / curve * measured / (1 - measured))  # the test noise of the true error, of the measured
+    told = replace(
+        points,
+        scores=off[:, None] * points.scores,
+        common=off[:, None] * points.common,
+        alone=off**2 * points.alone,
+        tau=cell.noise,
+        dof=SURE,
+    )
+    return replace(told, variance=np.diagonal(told.test_noise) + cell.noise**2 / points.runs)
 
 
 def _sweeps(cell: SimulatedCell, draws: int, seed: int, *, oracle: bool) -> list[Families]:

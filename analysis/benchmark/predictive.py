@@ -60,9 +60,9 @@ def _try_form(
     """Evidence (N, L), draws and slopes (N, L, R) of one form."""
     batch, levels = Batch.of(problems), len(settings.discrepancy)
     modes = find_modes(form, batch)
-    counts = np.full(levels, replicates)
+    counts, alone = np.full(levels, replicates), np.empty((0, levels * replicates))  # no test noise is told apart
     drawn = [
-        redraw(m, counts, p, settings, np.random.default_rng([seed, FORMS.index(form), i]))
+        redraw(m, counts, p, settings, common=alone, rng=np.random.default_rng([seed, FORMS.index(form), i]))
         for i, (m, p) in enumerate(zip(modes, problems, strict=True))
     ]
     shape = (len(problems), levels, replicates)

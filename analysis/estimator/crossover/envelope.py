@@ -14,14 +14,16 @@ import numpy as np
 import pandas as pd
 
 from analysis.estimator.arrays import Array
+from analysis.estimator.crossover.image_scores import image_scores
 from analysis.estimator.crossover.paired_draws import TIE, Pairs, pair_draws
 from analysis.estimator.crossover.shared_noise import Alike, how_alike
 from analysis.estimator.crossover.verdict import MeasuredSizes
 from analysis.estimator.curve.fit_curve import Curve, fit_points
-from analysis.estimator.curve.noise import Points, summarise
+from analysis.estimator.curve.noise import Points, join, summarise
 from analysis.estimator.rows.check import SPREAD
 from analysis.estimator.rows.metric import Metric, metric_of
 from analysis.estimator.rows.selection import overlaps
+from analysis.estimator.rows.wrong_files import WRONG
 
 Models = tuple[str, ...]
 
@@ -125,8 +127,16 @@ def classes_of(rows: pd.DataFrame) -> int | None:
     return int(classes.iloc[0]) if classes.nunique() == 1 and classes.iloc[0] >= 2 else None
 
 
-def points_of(rows: pd.DataFrame, *, metric: str | Metric, axis: str, images: str = "test_examples") -> Points:
-    """One model's rows as points; `images`: the column with the number of images behind the metric."""
+def points_of(
+    rows: pd.DataFrame,
+    *,
+    metric: str | Metric,
+    axis: str,
+    images: str = "test_examples",
+    scores: Array | None = None,
+) -> Points:
+    """One model's rows as points; `images`: the column with the number of images behind the metric, `scores`: (r, F)
+    what each of them adds to each row, where that is known."""
     measure = metric_of(metric) if isinstance(metric, str) else metric
     known = measure.rate and images in rows.columns and rows[images].notna().all()
     return summarise(
@@ -136,12 +146,17 @@ def points_of(rows: pd.DataFrame, *, metric: str | Metric, axis: str, images: st
         is_error=measure.kind == "error",
         spread=rows[SPREAD] if SPREAD in rows.columns and rows[SPREAD].notna().all() else None,
         shared=overlaps(rows),
+        scores=scores,
     )
 
 
 def fit_families(fitted: pd.DataFrame, *, metric: str | Metric, axis: str, seed: int, tie: float = TIE) -> Families:
     """A curve for every model with at least 3 distinct sizes. `seed` seeds the replicates; `tie`: paired_draws.py."""
     measure = metric_of(metric) if isinstance(metric, str) else metric
+    scores = None
+    if measure.column == "test_error" and WRONG in fitted.columns:
+        fitted = fitted.sort_values("config_hash", kind="stable")  # sums then do not depend on the order of the rows
+        scores = image_scores(fitted)
     num_classes = classes_of(fitted)
     models: dict[str, tuple[str, ...]] = {"vit": (), "cnn": ()}
     warnings: list[dict[str, str]] = []
@@ -154,7 +169,8 @@ def fit_families(fitted: pd.DataFrame, *, metric: str | Metric, axis: str, seed:
         several = len(models[family]) > 1
         can_choose = all("val_error" in rows_of[m] and rows_of[m]["val_error"].notna().all() for m in models[family])
         for model in models[family]:
-            points[model, "metric"] = points_of(rows_of[model], metric=measure, axis=axis)
+            own = None if scores is None else scores[fitted.index.get_indexer(rows_of[model].index)]
+            points[model, "metric"] = points_of(rows_of[model], metric=measure, axis=axis, scores=own)
             if several and can_choose:
                 points[model, "choice"] = points_of(
                     rows_of[model], metric="val_error", axis=axis, images="val_examples"
@@ -162,6 +178,8 @@ def fit_families(fitted: pd.DataFrame, *, metric: str | Metric, axis: str, seed:
         if several and not can_choose:
             text = f"no val_error to choose the best {family} by: the test errors choose, slightly in its favour"
             warnings.append({"code": "envelope_without_validation", "message": text})
+    measured = [key for key in points if key[1] == "metric"]
+    points |= dict(zip(measured, join([points[key] for key in measured]), strict=True))
     fits: dict[tuple[str, str], Curve] = {}
     for kind in ("error", "loss"):
         keys = [k for k in points if ("error" if k[1] == "choice" else measure.kind) == kind]

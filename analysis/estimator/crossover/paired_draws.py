@@ -8,7 +8,8 @@ factor of the data, has a normal prior around zero. Its standard deviation on th
 and .49 on each of the six tasks (`python -m analysis.benchmark parts=leads`). Those are curves of one kind: on tabular
 data leads change faster, and the curves themselves say how their slopes may change after the data. TIE is therefore
 wider, and a share of the pairs, UNTIED, is drawn without that weight.
-Inside the data the curves stay as they were fitted, but for noise that both have in common (shared_noise.py).
+Inside the data the curves stay as they were fitted, but for noise that both have in common: that of equal seeds
+(shared_noise.py), and that of the test images, which draws of equal place in both curves share (shared_images.py).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from analysis.estimator.arrays import Array
 from analysis.estimator.crossover.shared_noise import Alike
+from analysis.estimator.curve.shared_images import PARTNERS, common_numbers
 
 Draws = Callable[[Array], Array]  # (n,) -> (draws, n) log errors
 
@@ -29,7 +31,6 @@ FACTOR = 4.0
 STEPS = 2  # factors beyond the data: to 16 times the largest size, past the horizon of the verdicts
 LEAST = 0.02  # fall of the log error per factor that is taken for the least: plateaus tie nothing to exactly zero
 UNTIED = 0.25
-PARTNERS = 8  # draws of the second curve that each of the first is tried with
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def pair_draws(
     Args:
         first, second: the log errors that the draws have at given sizes.
         low, high: the measured sizes.
-        stream: seeds the partners.
+        stream: seeds the choice; its first number seeded the noise that the draws of both curves share.
         tie: standard deviation of a lead's change over a factor, in units of the errors' fall; inf ties nothing.
         alike: noise that the two curves have in common.
     """
@@ -69,7 +70,8 @@ def pair_draws(
     one, other = first(at), second(at)
     draws, rng = len(one), np.random.default_rng(stream)
     left = np.tile(np.arange(draws), PARTNERS)
-    right = np.concatenate([np.arange(draws), *(rng.permutation(draws) for _ in range(PARTNERS - 1))])
+    group = left // PARTNERS * PARTNERS  # where those begin that share the noise of the test images
+    right = group + (left - group + np.repeat(np.arange(PARTNERS), draws)) % np.minimum(PARTNERS, draws - group)
     mixed = rng.permutation(len(left))  # evenly spaced picks then take no draw more often than another
     left, right = left[mixed], right[mixed]
     fell = float(np.median(one[:, 0] - one[:, 1] + other[:, 0] - other[:, 1])) / 2
@@ -77,7 +79,12 @@ def pair_draws(
     change = np.diff((one[left] - other[right])[:, 1:], axis=1) / (unit * tie)
     log_tie, log_weight = -0.5 * (change**2).sum(axis=1), np.zeros(len(left))
     if alike is not None:
-        log_weight = alike.log_weight(first(alike.sizes)[left], second(alike.sizes)[right])
+        common = common_numbers(stream[0], draws)
+        a, b = (
+            curve(alike.sizes) - (loadings @ common[: loadings.shape[1]]).T
+            for curve, loadings in zip((first, second), alike.common, strict=True)
+        )
+        log_weight = alike.log_weight(a[left], b[right])
     free = round(UNTIED * draws)
     picked = np.concatenate([_pick(log_weight + log_tie, draws - free), _pick(log_weight, free)])
     return Pairs(left[picked], right[picked], draws - free)

@@ -33,7 +33,7 @@ def interpolation_peak(curves: Mapping[str, Curve], fitted: pd.DataFrame, axis: 
     found, dims = [], []
     for model, curve in curves.items():
         points = curve.points
-        rise = np.diff(points.log_error) / np.sqrt(points.variance[1:] + points.variance[:-1])
+        rise = points.rises
         steps = np.flatnonzero(rise > PEAK)
         if axis != "train_size" or not len(steps):
             continue

@@ -24,11 +24,13 @@ class Alike:
 
     sizes: Array
     correlation: Array
-    first: tuple[Array, Array]  # log errors and standard deviations
+    first: tuple[Array, Array]  # log errors and standard deviations, without what all curves have in common
     second: tuple[Array, Array]
+    common: tuple[Array, Array]  # (k, q) how the noise that all curves have in common moves the points
 
     def log_weight(self, first: Array, second: Array) -> Array:
-        """(pairs,): log of the likelihood with this correlation over that without, for log errors (pairs, k) each."""
+        """(pairs,): log of the likelihood with this correlation over that without, for log errors (pairs, k) each that
+        the draws would have without the common noise."""
         a, b = ((m - draws) / s for (m, s), draws in ((self.first, first), (self.second, second)))
         rho = self.correlation
         return np.asarray((rho * (a * b - 0.5 * rho * (a**2 + b**2)) / (1 - rho**2)).sum(axis=1))
@@ -64,5 +66,6 @@ def how_alike(
         return None
     at = [np.searchsorted(p.sizes, sizes) for p in points]
     runs = np.sqrt(points[0].runs[at[0]] * points[1].runs[at[1]])
-    sides = [(p.log_error[i], np.sqrt(p.variance[i])) for p, i in zip(points, at, strict=True)]
-    return Alike(sizes, min(rho, MOST) * pairs / runs, sides[0], sides[1])
+    one, other = ((p.log_error[i], np.sqrt(p.own_variance[i])) for p, i in zip(points, at, strict=True))
+    loadings = (points[0].common[at[0]], points[1].common[at[1]])
+    return Alike(sizes, min(rho, MOST) * pairs / runs, one, other, loadings)

@@ -23,6 +23,7 @@ from analysis.estimator.curve.forms import FORMS, Form, Scale
 from analysis.estimator.curve.least_squares import apply, minimise
 from analysis.estimator.curve.most_probable import Batch, Mode, find_modes, priors
 from analysis.estimator.curve.noise import Points
+from analysis.estimator.curve.shared_images import common_numbers
 
 DRAWS = 1000
 
@@ -80,17 +81,36 @@ class Redrawn:
     change: Array  # (D,) of the slope after the data, in units of its scale
 
 
+def _draw_noise(points: Points, common: Array, rng: np.random.Generator) -> Array:
+    """(k, D) noise of the points. `common` (q or more, D): the numbers that other curves' replicates have, too."""
+    total, test_noise = common.shape[1], points.test_noise
+    # tau is an estimate: replicates with its uncertainty make the noise Student's t, wider with few seeds.
+    stretch = np.sqrt(points.dof / rng.chisquare(points.dof, total))
+    own = np.sqrt(np.maximum(points.variance - np.diagonal(test_noise), 0))[:, None]
+    noise = stretch * own * rng.standard_normal((len(own), total))
+    if not test_noise.any():
+        return noise
+    moved = points.common @ common[: points.common.shape[1]]
+    values, vectors = np.linalg.eigh(test_noise - points.common @ points.common.T)
+    rest = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T  # the symmetric root has no sign to choose
+    return np.asarray(noise + moved + rest @ rng.standard_normal((len(own), total)))
+
+
 def redraw(
-    modes: list[Mode], counts: NDArray[np.int64], problem: Problem, settings: Settings, rng: np.random.Generator
+    modes: list[Mode],
+    counts: NDArray[np.int64],
+    problem: Problem,
+    settings: Settings,
+    *,
+    common: Array,
+    rng: np.random.Generator,
 ) -> Redrawn:
-    """Draws noise, prior and discrepancy; `counts` replicates per size of discrepancy."""
+    """Draws noise, prior and discrepancy; `counts` replicates per size of discrepancy. `common`: see _draw_noise."""
     level = np.repeat(np.arange(len(counts)), counts)
     points, total = problem.points, len(level)
     mean, sd = priors(modes[0].form, [problem])
     bumps = np.array(settings.discrepancy)[level] * rng.standard_normal((problem.phi.shape[1], total))
-    # tau is an estimate: replicates with its uncertainty make the noise Student's t, wider with few seeds.
-    stretch = np.sqrt(points.dof / rng.chisquare(points.dof, total))
-    noise = stretch * np.sqrt(points.variance)[:, None] * rng.standard_normal((len(points.sizes), total))
+    noise = _draw_noise(points, common, rng)
     return Redrawn(
         level,
         np.repeat(np.stack([m.theta for m in modes], axis=1), counts, axis=1),
@@ -178,7 +198,10 @@ def average_forms(
     draws: int = DRAWS,
     settings: Settings = SETTINGS,
 ) -> list[Average]:
-    """Fits every form to every curve; a stream seeds a curve's replicates, of which there are `draws`."""
+    """Fits every form to every curve; a stream seeds a curve's replicates, of which there are `draws`.
+
+    Curves of one question have the first number of their streams in common: it seeds the noise that they share.
+    """
     problems = [make_problem(p, s, settings) for p, s in zip(points, scales, strict=True)]
     forms = [f for f in FORMS if f.name in settings.forms]
     batches, modes = {}, {}
@@ -191,18 +214,32 @@ def average_forms(
     blocks: list[list[ReplicateBlock]] = [[] for _ in problems]
     listed: list[list[dict[str, Any]]] = [[] for _ in problems]
     counts, rngs = {}, [np.random.default_rng(stream) for stream in streams]
+    orders = [rng.permutation(draws) for rng in rngs]
+    common = {}  # per curve and form: what its replicates share with those of other curves in the same places
     for c, scale in enumerate(scales):
         own = [f for f in forms if (c, f.name) in modes]
         weights = weigh([modes[c, f.name] for f in own], settings, chance_known=scale.chance is not None)
         shares = share_out(weights.ravel(), draws).reshape(weights.shape)
-        for form, share, weight in zip(own, shares, weights, strict=True):
-            counts[c, form.name] = share
+        numbers = common_numbers(streams[c][0], draws)[:, np.argsort(orders[c])]
+        parts = np.split(numbers, np.cumsum(shares.sum(axis=1))[:-1], axis=1)
+        for form, share, weight, part in zip(own, shares, weights, parts, strict=True):
+            counts[c, form.name], common[c, form.name] = share, part
             listed[c].append(_describe(form, modes[c, form.name], weight, scale))
     for form in forms:
         if form.name not in batches:
             continue
         mine, batch = batches[form.name]
-        redrawn = [redraw(modes[c, form.name], counts[c, form.name], problems[c], settings, rngs[c]) for c in mine]
+        redrawn = [
+            redraw(
+                modes[c, form.name],
+                counts[c, form.name],
+                problems[c],
+                settings,
+                common=common[c, form.name],
+                rng=rngs[c],
+            )
+            for c in mine
+        ]
         for c, block in zip(mine, replicate(form, batch, redrawn, settings), strict=True):
             blocks[c].append(block)
     return [
@@ -211,7 +248,7 @@ def average_forms(
             problems[c].basis,
             float(problems[c].u[-1]),
             tuple(blocks[c]),
-            rngs[c].permutation(draws),
+            orders[c],
             listed[c],
             _lack_of_fit([m for f in forms for m in modes.get((c, f.name), [])], points[c].dof),
         )

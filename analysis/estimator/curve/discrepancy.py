@@ -104,7 +104,7 @@ def make_problem(points: Points, scale: Scale, settings: Settings = SETTINGS) ->
     near = np.exp(-0.5 * ((u[:, None] - u) / settings.length) ** 2)
     smooth, rough = (np.array(s)[:, None, None] ** 2 for s in (settings.discrepancy, settings.rough))
     deviations = smooth * (phi @ phi.T) + rough * near
-    covariance = np.diag(points.variance) + deviations
+    covariance = points.covariance + deviations
     factor = np.linalg.cholesky(covariance)
     logdet = 2 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(-1)
     return Problem(points, scale, u, basis, phi, np.linalg.inv(factor), logdet)

@@ -93,7 +93,7 @@ def _shapes(points: Points) -> list[dict[str, str]]:
         return []
     slope, spread = [], []
     for i in range(len(x) - 2):  # over three neighbours each
-        part, weight = x[i : i + 3], 1 / points.variance[i : i + 3]
+        part, weight = x[i : i + 3], 1 / points.own_variance[i : i + 3]
         centre = part - (weight * part).sum() / weight.sum()
         squares = (weight * centre**2).sum()
         slope.append(-(weight * centre * z[i : i + 3]).sum() / squares)
@@ -120,9 +120,8 @@ def _warnings(points: Points, lack_of_fit: float | None) -> list[dict[str, str]]
         found.append({"code": "few_sizes", "message": f"only {len(points.sizes)} sizes"})
     if (points.runs == 1).all():
         found.append({"code": "single_seed", "message": "one run per size: the noise between seeds is a guess"})
-    rise = np.diff(points.log_error) / np.sqrt(points.variance[1:] + points.variance[:-1])
-    if (rise > 3).any():
-        at = points.sizes[1:][rise > 3]
+    if (points.rises > 3).any():
+        at = points.sizes[1:][points.rises > 3]
         found.append({"code": "not_monotone", "message": f"the error rises at {', '.join(f'{n:,.0f}' for n in at)}"})
     found += _shapes(points)
     if lack_of_fit is not None and lack_of_fit < 0.01:

@@ -138,7 +138,7 @@ def _describe(form: Form, problem: Problem, level: int, solution: Solution, best
     theta, hessian = solution.theta[:, best], solution.curvature[:, :, best]
     evidence = -solution.objective[best] - 0.5 * (np.linalg.slogdet(hessian)[1] + problem.logdet[level])
     value = form.value(theta[:, None], problem.u[:, None], problem.scale.chance, False)[0][:, 0]
-    residual = (problem.points.log_error - value) / np.sqrt(problem.points.variance)
+    residual = problem.whiten[level] @ (problem.points.log_error - value)
     free = float(np.trace(np.linalg.solve(hessian, hessian - np.diag(1 / sd**2))))
     chi2 = float((residual**2).sum())
     return Mode(form, level, theta, float(evidence - np.log(sd).sum()), chi2, len(value) - free)

@@ -16,7 +16,7 @@ FINGERPRINT = "data_fingerprint"
 _UNKNOWN = "records of an earlier version do not tell which pictures a run saw: these are taken to have seen the same"
 
 
-def _known(table: pd.DataFrame) -> pd.Series:
+def fingerprints(table: pd.DataFrame) -> pd.Series:
     """The fingerprint of each row; "" where there is none."""
     if FINGERPRINT not in table.columns:
         return pd.Series("", table.index, dtype=object)
@@ -28,7 +28,7 @@ def data_sets(table: pd.DataFrame) -> pd.Series:
 
     A run that ended before it read its images belongs to the data set that most of the name's runs have.
     """
-    found = _known(table)
+    found = fingerprints(table)
     names = table["data"].astype(str) if "data" in table.columns else pd.Series("", table.index)
     unread = found.eq("") & (table["status"].ne("finished") if "status" in table.columns else False)
     for _, mine in found.groupby(names):
@@ -76,7 +76,7 @@ def _difference(mine: dict[str, Any], other: dict[str, Any]) -> str:
 def data_notes(table: pd.DataFrame) -> dict[tuple[Hashable, Hashable], list[dict[str, str]]]:
     """Warnings about the data of each (name, data set as `data_sets` has it)."""
     names = table["data"].astype(str) if "data" in table.columns else pd.Series("", table.index)
-    sets, known = data_sets(table), _known(table)
+    sets, known = data_sets(table), fingerprints(table)
     notes: dict[tuple[Hashable, Hashable], list[dict[str, str]]] = {}
     for name, mine in sets.groupby(names):
         rows = {str(key): table.loc[part.index] for key, part in mine.groupby(mine)}
