@@ -7,6 +7,7 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import multivariate_normal, norm
 from synthetic import as_table, make_record, make_sweep
 
 from analysis.estimator.crossover.find_crossover import Crossover, find_crossover
@@ -89,10 +90,12 @@ def test_residuals_are_measured_over_fitted(answers: list[Crossover], tables: di
     runs = fitted[(fitted["model"] == "vit_small") & (fitted["train_size"] == 256)]["test_error"]
     curve = answers[1].families.curves["vit_small"].predict([256.0])[0]
     assert row["ratio"] == pytest.approx(np.exp(np.log(runs).mean()) / curve)
-    # 90% of the noise of the mean of 2 runs: binomial, on 2,000 images, and the spread over seeds.
+    # 90% of the noise of the mean of 2 runs: binomial, on 2,000 images that both share, and the spread over seeds.
     tau = answers[1].families.curves["vit_small"].points.tau
     y = np.exp(np.log(runs).mean())
-    noise = 1.645 * np.sqrt(((1 - y) / (2000 * y) + tau**2) / 2)
+    both_wrong = multivariate_normal([0, 0], [[1, 0.5], [0.5, 1]]).cdf(np.full(2, norm.ppf(y)))
+    alike = (both_wrong - y**2) / (y * (1 - y))
+    noise = 1.645 * np.sqrt((1 - y) / (2000 * y) * (1 + alike) / 2 + tau**2 / 2)
     assert np.log(row["ratio_high"] / row["ratio_low"]) == pytest.approx(2 * noise, rel=0.02)
 
 

@@ -26,6 +26,10 @@ from analysis.estimator.rows.selection import overlaps
 from analysis.estimator.rows.wrong_files import WRONG
 
 Models = tuple[str, ...]
+ASSUMED = (
+    "the runs do not say which test images they got wrong: taken to be the same images, on which right and wrong of "
+    "two runs correlate by a third or less"
+)
 
 
 @dataclass(frozen=True)
@@ -180,6 +184,8 @@ def fit_families(fitted: pd.DataFrame, *, metric: str | Metric, axis: str, seed:
             warnings.append({"code": "envelope_without_validation", "message": text})
     measured = [key for key in points if key[1] == "metric"]
     points |= dict(zip(measured, join([points[key] for key in measured]), strict=True))
+    if scores is None and any(points[key].common.any() for key in measured):
+        warnings.append({"code": "assumed_test_noise", "message": ASSUMED})
     fits: dict[tuple[str, str], Curve] = {}
     for kind in ("error", "loss"):
         keys = [k for k in points if ("error" if k[1] == "choice" else measure.kind) == kind]
