@@ -20,8 +20,9 @@ from PIL import Image
 
 from scaling.config import CellConfig, ConfigError
 from scaling.data.identity import data_fingerprint
-from scaling.data.pixels.open_images import forget
+from scaling.data.pixels.open_images import forget, open_images
 from scaling.data.splits import load_splits
+from scaling.data.subsets.chosen import chosen, groups_of
 
 pa = pytest.importorskip("pyarrow")
 NAMED = ("folder", "table", "zip", "tar", "parquet")
@@ -292,3 +293,44 @@ def test_without_a_cache_the_command_that_unpacks_is_said(tmp_path: Path, make_c
     words = (f"data.cache='{tmp_path / 'file'}'", "data.train_size=8")
     with pytest.raises(ConfigError, match=r"cannot be unpacked into .*unzip .*x\.zip -d DIR unpacks it"):
         make_cell("data=folder", f"data.root='{tmp_path / 'x.zip'}'", *words)
+
+
+@pytest.mark.parametrize("kind", ["table", "parquet"])
+def test_a_column_of_groups_keeps_them_together(kind: str, tmp_path: Path, make_cell: Callable) -> None:
+    """Ten patients with two pictures of each class: whole patients in every part, and in every subset but for one."""
+    import pyarrow.parquet as pq
+
+    rows = []
+    for name in "ab":
+        for i in range(20):
+            path = tmp_path / f"{name}{i}.png"
+            Image.fromarray(np.random.default_rng(100 * ord(name) + i).integers(0, 256, (8, 8), np.uint8)).save(path)
+            rows.append({"path": path.name, "label": name, "group": f"patient{i // 2}"})
+
+    def words(with_groups: bool) -> tuple[str, ...]:
+        keys = ("path", "label", "group") if with_groups else ("path", "label")
+        if kind == "table":
+            lines = [",".join(row[key] for key in keys) for row in rows]
+            place = write_csv(tmp_path / f"{with_groups}.csv", ",".join(keys), *lines)
+        else:
+            place = tmp_path / f"{with_groups}.parquet"
+            images = [{"bytes": (tmp_path / r["path"]).read_bytes(), "path": r["path"]} for r in rows]
+            columns = {key: [row[key] for row in rows] for key in keys[1:]}
+            pq.write_table(pa.table({"image": images, **columns}), place)
+        return f"data={kind}", f"data.root='{place}'", "data.train_size=4"
+
+    loose, cell = make_cell(*words(False)), make_cell(*words(True))
+    decoded = open_images(cell.data)
+    groups = groups_of(cell.data, decoded)
+    assert groups is not None
+    parts = chosen(cell.data, decoded)
+    train, val, test = ([groups[row] for row in rows] for rows in (parts.train, parts.val, parts.test))
+    assert (len(set(train)), len(set(val)), len(set(test))) == (6, 2, 2)
+    assert set(train) | set(val) | set(test) == {f"patient{i}" for i in range(10)}
+    for n in range(2, len(train)):
+        for label in (0, 1):
+            mine = [g for g, row in zip(train[:n], parts.train[:n], strict=True)
+                    if decoded.catalogue.labels[row] == label]  # fmt: skip
+            assert sum(mine.count(name) == 1 for name in set(mine)) <= 1
+    assert data_fingerprint(cell.data) != data_fingerprint(loose.data)
+    assert cell.config_hash != loose.config_hash

@@ -15,8 +15,10 @@ from PIL import Image
 
 from analysis.arguments import InputError
 from analysis.pilot import command as pilot
+from analysis.pilot import reading
 from analysis.pilot.folder import Look, look, write_table
 from analysis.pilot.place import safe_name
+from analysis.pilot.reading import reading_lines
 from scaling.config.data_words import data_config
 from scaling.data.pixels.open_images import forget
 
@@ -130,7 +132,7 @@ def _unmatched(root: Path, make: Folder) -> Path:
         (_empty, "has no class folders; data.root must hold train/<class>/*"),
         (_one_class, "only one class (cat); at least two are needed"),
         (_ten_images, "has 10 training images in 2 classes: too few for a curve; 125 are the least"),
-        (_texts, "class folders without images: cat, dog; images end in .jpg"),
+        (_texts, "class folders without images: cat, dog (but .txt files); images end in .jpg"),
         (_unmatched, "train/ and test/ have different classes: cow, dog only in one of them"),
     ],
 )
@@ -178,3 +180,29 @@ def test_broken_files_are_set_aside_and_named(image_folder: Folder) -> None:
 )
 def test_names_of_places(text: str, name: str) -> None:
     assert safe_name(text) == name
+
+
+def test_groups_reach_the_pilots_table(image_folder: Folder, tmp_path: Path) -> None:
+    root = image_folder({"": {f"{label}/burst{i}": 5 for label in "ab" for i in range(12)}})
+    found = seen(root, **{"data.group": "parent"})
+    file = write_table(found, tmp_path / "images.csv", train=200, val=100, test=100)
+    with file.open(newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    assert {(Path(row["path"]).parent.name, row["group"]) for row in rows} == {(f"burst{i}",) * 2 for i in range(12)}
+    parts = [{row["group"] for row in rows if row["split"] == split} for split in ("train", "val", "test")]
+    assert sum(map(len, parts)) == 12 == len(set.union(*parts))
+
+
+def test_what_takes_long_to_read_is_said_before(
+    image_folder: Folder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = image_folder({"": {"cat": 100, "dog": 100}})
+    config = data_config({"data.root": str(root)})
+    assert reading_lines(config, (), 60) == []  # 200 small pictures take no time
+    clock = iter(range(0, 10_000, 3))
+    monkeypatch.setattr(reading.time, "monotonic", lambda: next(clock))  # three seconds a picture
+    monkeypatch.setattr(reading, "cores", lambda: 2)
+    (told,) = reading_lines(config, (), 3600)
+    assert told.startswith("reading 200 images (0.0 GB) once takes about ")
+    with pytest.raises(InputError, match=r"reading 200 images .*too much of time_limit=60s: give time_limit=\d+m"):
+        reading_lines(config, (), 60)

@@ -1,6 +1,7 @@
 """torchvision's data sets, read from small archives of the real formats, and refused in one line where they are not."""
 
 import json
+import pickle
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,11 +13,16 @@ import torch
 from archives import jpeg, write_cifar10, write_cifar100, write_fashion_mnist, write_imagenet, write_svhn, write_tar
 from torchvision import datasets
 
+from scaling.config import ConfigError
 from scaling.data.errors import DataError
+from scaling.data.identity import data_fields
+from scaling.data.pixels.open_images import forget, open_images
 from scaling.data.prepare import prepare
 from scaling.data.sources import published
 from scaling.data.sources.published import PUBLISHED, prepare_published, read_arrays
 from scaling.data.splits import load_splits
+from scaling.data.subsets.chosen import chosen
+from scaling.sweep.run_cells import check_ready
 
 
 @pytest.fixture(autouse=True)
@@ -127,9 +133,10 @@ def test_food101_is_read_by_its_lists(tmp_path: Path, make_cell: Callable, monke
     write_tar(tmp_path / "food-101.tar.gz", members)
     monkeypatch.setitem(published.PUBLISHED, "food101", replace(PUBLISHED["food101"], num_classes=2))
     data = make_cell(
-        "data=food101", f"data.root={tmp_path}", "data.train_size=12", "data.image_size=16", "data.permute_patch=4"
-    ).data
-    assert prepare([data]) == []
+        "data=food101", f"data.root={tmp_path}", "data.train_size=12", "data.image_size=16", "data.permute_patch=4",
+        "data.leaks=keep",  # the pictures of a class are one
+    ).data  # fmt: skip
+    assert ["they are left in" in note for note in prepare([data])] == [True]
     splits = load_splits(data, torch.device("cpu"))
     images, labels = next(splits.test.in_order(10))
     assert labels.tolist() == [0, 0, 0, 1, 1, 1]
@@ -148,8 +155,8 @@ def test_imagenet_is_unpacked_from_its_archives(
     write_imagenet(tmp_path)
     monkeypatch.setitem(published.PUBLISHED, "imagenet", replace(PUBLISHED["imagenet"], num_classes=2))
     words = ("data=imagenet", f"data.root={tmp_path}", "data.train_size=12", "data.image_size=16")
-    data = make_cell(*words, "data.permute_patch=4").data
-    assert prepare([data]) == []
+    data = make_cell(*words, "data.permute_patch=4", "data.leaks=keep").data  # the pictures of a class are one
+    assert ["they are left in" in note for note in prepare([data])] == [True]
     splits = load_splits(data, torch.device("cpu"))
     images, labels = next(splits.test.in_order(10))
     assert labels.tolist() == [0, 0, 0, 1, 1, 1]
@@ -163,3 +170,34 @@ def test_another_number_of_classes_is_another_data_set(tmp_path: Path, make_cell
     ).data
     with pytest.raises(DataError, match="has 2 classes, ImageNet has 1000; use data=folder"):
         prepare([data])
+
+
+def _with_a_test_image_in_training(root: Path) -> None:
+    """The first image of the second batch is the eighth test image, too; both are of class 0 and 7."""
+    folder = root / "cifar-10-batches-py"
+    batch, test = (pickle.loads((folder / name).read_bytes()) for name in ("data_batch_2", "test_batch"))
+    batch["data"][0] = test["data"][7]
+    (folder / "data_batch_2").write_bytes(pickle.dumps(batch))
+
+
+def test_copies_in_a_published_set_are_told_and_kept_out(tmp_path: Path, make_cell: Callable) -> None:
+    words = ("data=cifar10", f"data.root={tmp_path}", "data.train_size=30", "data.val_share=0.2")
+    write_cifar10(tmp_path)
+    before = make_cell(*words)  # nothing is unpacked yet: nobody can know
+    assert before.data_seen == ()
+    prepare_published("cifar10", str(tmp_path))
+    assert make_cell(*words).config_hash == before.config_hash  # as it ever was where there are no copies
+    _with_a_test_image_in_training(tmp_path)
+    forget()
+    cell, kept = make_cell(*words), make_cell(*words, "data.leaks=keep")
+    assert dict(cell.data_seen) == {"leaks_dropped": 1}
+    assert kept.config_hash == before.config_hash != cell.config_hash
+    (told,) = prepare([cell.data])
+    assert (
+        "1 training images are exact copies of held-out images (1 of test images, 0 of validation images; 1 with"
+        in told
+    )
+    assert 20 not in chosen(cell.data, open_images(cell.data)).train
+    assert data_fields(cell.data, tmp_path)["leaks"] == 1
+    with pytest.raises(ConfigError, match="start the same command again"):
+        check_ready([before])

@@ -31,6 +31,7 @@ from analysis.pilot.plan import (
     image_sizes,
     images_used,
 )
+from analysis.pilot.reading import reading_lines
 from analysis.pilot.run import PilotProgress, run_pilot
 from analysis.pilot.sweep import Clock, Sweeps, TimeUp, measure_rates
 from scaling.config.cell_config import ConfigError
@@ -208,7 +209,10 @@ def run(values: dict[str, str]) -> int:
         config = data_config({"data.skip_unreadable": "true"} | values)
     except ConfigError as error:
         raise InputError(str(error)) from error
-    found = look(config, seconds=0.05 * limit, own=(str(out.absolute()),))
+    own = (str(out.absolute()),)
+    for line in reading_lines(config, own, limit):
+        _say(line)
+    found = look(config, seconds=0.05 * limit, own=own)
     available = _check(found)
     place = find_place(found, values, out)
     sweeps = Sweeps(out, place.sweep, _options_of(values, found), clock, _say)

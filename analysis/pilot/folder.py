@@ -22,7 +22,7 @@ from scaling.config.cell_config import ConfigError, DataConfig
 from scaling.data.errors import DataError
 from scaling.data.look import DataFound, look_at
 from scaling.data.pixels.decode_all import decode_rows
-from scaling.data.subsets.chosen import near
+from scaling.data.subsets.chosen import groups_of, near
 from scaling.data.subsets.nested_order import nested_order
 from scaling.data.subsets.notes import near_text
 from scaling.records.files import some, write_whole
@@ -156,10 +156,12 @@ def write_table(look: Look, file: Path, *, train: int, val: int, test: int) -> P
     least = 2 * len(look.classes)
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(["path", "label", "split"])
+    groups = groups_of(look.found.config, look.found.decoded)
+    writer.writerow(["path", "label", "split", *(["group"] if groups else [])])
     for split, rows, count in (("train", look.train, train), ("val", look.val, val), ("test", look.test, test)):
         for row in rows[: max(count, least)].tolist():
             path = os.path.abspath(catalogue.paths[row])
-            writer.writerow([path, catalogue.classes[catalogue.labels[row]], split])
+            group = [groups[row]] if groups else []
+            writer.writerow([path, catalogue.classes[catalogue.labels[row]], split, *group])
     write_whole(file, text.getvalue().encode("utf-8", "surrogateescape"))
     return file

@@ -1,5 +1,5 @@
-"""What only decoded pixels show of a user's own data and counts in a cell's identity: images that were dropped as
-copies, what is white, which images belong together."""
+"""What only decoded pixels show and counts in a cell's identity: images that were dropped as copies, what is white,
+which images belong together."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaling.data.errors import DataError
 from scaling.data.pixels.open_images import open_images
+from scaling.data.sources.published import PUBLISHED, is_here
 from scaling.data.sources.read import OWN
 from scaling.data.subsets.chosen import chosen, groups_of
 from scaling.data.subsets.groups import groups_digest
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
 
 
 def seen_at_start(config: DataConfig) -> tuple[tuple[str, Any], ...]:
-    """Names and values for the identity; empty where nothing of it applies, as in most data. Decodes the images, once.
+    """Names and values for the identity; empty where nothing of it applies, as in most data, and as long as a
+    published set is not here. Decodes the images, once.
 
     Raises:
         DataError: the images are not there, or have no group.
     """
-    if config.kind not in OWN:
+    if config.kind not in OWN and not (config.kind in PUBLISHED and is_here(config.kind, str(config.root))):
         return ()
     decoded = open_images(config, in_memory=False)
     seen = {**_dropped(config, decoded), **_white(decoded)}

@@ -96,17 +96,19 @@ def data_fields(config: DataConfig, folder: Path) -> dict[str, Any]:
         DataError: the images are not there.
     """
     fingerprint = data_fingerprint(config, in_memory=True)
-    if config.kind not in OWN:
+    if config.kind == "strokes":
         return dict(data_fingerprint=fingerprint)
     decoded = open_images(config)
+    fields = dict(data_fingerprint=fingerprint, leaks=chosen(config, decoded).leaks.train)
+    fields["near_leaks"] = near(config, decoded).held_out
+    if config.kind not in OWN:
+        return fields
     listing = read_place(Place.of(config), cache_folder(config.cache))
     path = folder / f"data_{fingerprint}.json"
     if not path.exists():
         try_write_whole(path, json.dumps(_about(config, decoded, listing, fingerprint)).encode())
     left_out = sum(one.count for one in listing.left_out) + len(decoded.unreadable)
-    leaks = chosen(config, decoded).leaks.train
-    fields = dict(data_fingerprint=fingerprint, files_left_out=left_out, leaks=leaks)
-    return fields | dict(near_leaks=near(config, decoded).held_out)
+    return fields | dict(files_left_out=left_out)
 
 
 def _about(config: DataConfig, decoded: Decoded, listing: Folder, fingerprint: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from scaling.data.identity import data_fingerprint
 from scaling.data.pixels.open_images import open_images
 from scaling.data.prepare import parts_of, prepare
 from scaling.data.sources.folder import Folder
-from scaling.data.sources.read import Place, read_place
+from scaling.data.sources.read import Place, list_files, read_place
 from scaling.data.subsets.parts import Chosen
 from scaling.records.files import cache_folder
 
@@ -31,6 +31,15 @@ class DataFound:
     parts: Chosen
     fingerprint: str
     notes: tuple[str, ...]
+
+
+def own_files(config: DataConfig, *, own: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The files of a user's folder or table, without reading any; empty where a container has to be unpacked first.
+
+    Raises:
+        DataError: as `look_at`.
+    """
+    return list_files(Place.of(check_own_data(dataclasses.replace(config, train_size=1), own=own)))
 
 
 def look_at(config: DataConfig, *, own: tuple[str, ...] = ()) -> DataFound:

@@ -91,7 +91,7 @@ def prepare(configs: Iterable[DataConfig]) -> list[str]:
             if config.kind in OWN:
                 listing = read_place(Place.of(config), cache_folder(config.cache))
                 notes |= dict.fromkeys(found_lines(config, listing, parts))
-                notes |= dict.fromkeys(subset_notes(config, decoded, parts))
+            notes |= dict.fromkeys(subset_notes(config, decoded, parts))
         if config.train_size > seen[key]:
             raise DataError(
                 f"data.train_size={config.train_size} is more than the {seen[key]:,} images to train on in "

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scaling.config import CellConfig, ConfigError
+from scaling.data.at_start import seen_at_start
 from scaling.data.errors import DataError
 from scaling.data.prepare import prepare
 from scaling.data.sources.read import OWN
@@ -48,6 +49,19 @@ def _say_once(note: str) -> None:
     print(f"note: {note}", file=sys.stderr)
 
 
+def _refuse_new_copies(cells: Sequence[CellConfig]) -> None:
+    """A set that was brought here after the cells got their names may have copies, which count in their names.
+
+    Raises:
+        ConfigError: it has; the next start knows of them.
+    """
+    for cell in cells:
+        if cell.data.kind not in OWN and seen_at_start(cell.data) != cell.data_seen:
+            raise ConfigError(
+                f"{cell.data.kind} is in {cell.data.root} now, and has copies: start the same command again"
+            )
+
+
 def check_ready(cells: Sequence[CellConfig], *, download: bool = True) -> None:
     """Looks whether what the cells need is there, and says what was found. Nothing is left behind but caches.
 
@@ -63,6 +77,8 @@ def check_ready(cells: Sequence[CellConfig], *, download: bool = True) -> None:
         raise ConfigError(str(error)) from error
     try:
         notes = prepare(cell.data for cell in cells if download or cell.data.kind in OWN)
+        if download:
+            _refuse_new_copies(cells)
     except DataError as error:
         raise ConfigError(str(error)) from error
     for note in notes:

@@ -42,10 +42,19 @@ def _content_hash(path: str) -> bytes:
         return hashlib.sha256().digest()
 
 
+def _memory(state: bytes, cache: Path) -> Path:
+    return cache / "hashes" / state.hex()[:32]
+
+
+def were_read(paths: Sequence[str], *, cache: Path) -> bool:
+    """Whether the files' contents are known from before, so that nothing need be read of them."""
+    return _memory(_states(paths)[0], cache).exists()
+
+
 def content_hashes(paths: Sequence[str], *, cache: Path) -> list[bytes]:
     """32 bytes for each file, remembered in the folder `cache` where that is safe."""
     state, latest = _states(paths)
-    memory = cache / "hashes" / state.hex()[:32]
+    memory = _memory(state, cache)
     try:
         known = memory.read_bytes()
     except OSError:

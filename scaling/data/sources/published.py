@@ -98,6 +98,11 @@ def _reachable(url: str) -> bool:
     return True
 
 
+def is_here(kind: str, root: str) -> bool:
+    """Whether a set lies in `root` as it is read."""
+    return all((Path(root) / name).exists() for name in PUBLISHED[kind].files)
+
+
 def prepare_published(kind: str, root: str) -> None:
     """Makes sure that the files are there: from archives that lie there, else by a download.
 
@@ -105,7 +110,7 @@ def prepare_published(kind: str, root: str) -> None:
         DataError: they are not there and cannot be had; the message says what to put where.
     """
     about = PUBLISHED[kind]
-    if all((Path(root) / name).exists() for name in about.files):
+    if is_here(kind, root):
         return
     unpackable = all((Path(root) / name).exists() for name in about.archives)
     put = f"put {' and '.join(about.archives)} there, or name another place with data.root=DIR"

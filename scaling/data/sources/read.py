@@ -66,6 +66,19 @@ def read_place(place: Place, cache: Path) -> Folder:
     return _listing(items, root, cache, origin=root)
 
 
+def list_files(place: Place) -> tuple[str, ...]:
+    """The files of a folder or table, without reading any; empty where a container has to be unpacked first.
+
+    Raises:
+        DataError: they are not there, or cannot be understood.
+    """
+    if place.kind == "folder" and not is_archive(place.root):
+        return read_layout(place.root, None, place.layout, place.own).catalogue.paths or ()
+    if place.kind == "table":
+        return tuple(item.path for item in read_table(place.root, place.columns))
+    return ()
+
+
 def _listing(items: Iterable[ListedImage], root: str, cache: Path, *, origin: str | None) -> Folder:
     catalogue, groups = catalogue_of(items, root=root)
     places = tuple((split, ".") for split in SPLITS if catalogue.sizes[split])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def chosen(config: DataConfig, decoded: Decoded) -> Chosen:
-    """The rows of each part. Of a published set the split is as it was published, copies and all.
+    """The rows of each part.
 
     Raises:
         DataError: a class has no images in one of the parts, or images have no group.
@@ -35,9 +35,8 @@ def near(config: DataConfig, decoded: Decoded) -> Near:
     return _near(decoded, *_split(config, decoded))
 
 
-def _split(config: DataConfig, decoded: Decoded) -> tuple[tuple[float, float], str | None, tuple[str, ...] | None]:
-    leaks = config.leaks if config.kind in OWN else None
-    return (config.val_share, config.test_share), leaks, groups_of(config, decoded)
+def _split(config: DataConfig, decoded: Decoded) -> tuple[tuple[float, float], str, tuple[str, ...] | None]:
+    return (config.val_share, config.test_share), config.leaks, groups_of(config, decoded)
 
 
 def groups_of(config: DataConfig, decoded: Decoded) -> tuple[str, ...] | None:
@@ -61,10 +60,10 @@ def _chosen(
     decoded: Decoded,
     subset_seed: int,
     shares: tuple[float, float],
-    leaks: str | None,
+    leaks: str,
     groups: tuple[str, ...] | None,
 ) -> Chosen:
-    apart = Apart(None if leaks is None else decoded.facts.digests, leaks or "keep", groups)
+    apart = Apart(decoded.facts.digests, leaks, groups)
     return choose(
         decoded.catalogue,
         set(decoded.unreadable),
@@ -76,7 +75,7 @@ def _chosen(
 
 
 @functools.lru_cache(maxsize=4)
-def _near(decoded: Decoded, shares: tuple[float, float], leaks: str | None, groups: tuple[str, ...] | None) -> Near:
+def _near(decoded: Decoded, shares: tuple[float, float], leaks: str, groups: tuple[str, ...] | None) -> Near:
     facts = decoded.facts
     parts = _chosen(decoded, 0, shares, leaks, groups)
     catalogue, own_val = decoded.catalogue, decoded.catalogue.sizes["val"] > 0

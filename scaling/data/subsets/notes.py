@@ -38,11 +38,11 @@ def leaks_text(leaks: Leaks) -> str:
 
 def subset_notes(config: DataConfig, decoded: Decoded, parts: Chosen) -> list[str]:
     """The lines of one data set that is split in one way."""
+    told = [*_copies(config, parts.leaks), *_looks(config, near(config, decoded))]
     if config.kind not in OWN:
-        return []
+        return told
     return [
-        *_copies(config, parts.leaks),
-        *_looks(config, near(config, decoded)),
+        *told,
         *_groups(config, decoded, parts.leaks),
         *_classes(config, decoded, parts),
     ]
