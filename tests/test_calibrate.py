@@ -12,7 +12,17 @@ from scipy.stats import binomtest
 from analysis.arguments import run_command, with_defaults
 from analysis.calibrate.command import CALIBRATION, USAGE, judge_sweep, make_cells, run
 from analysis.calibrate.table import binomial_interval, covers, summarise_cells
-from analysis.calibrate.truths import NEVER, PLACES, TRUTHS, SimulatedCell, simulate, true_curves
+from analysis.calibrate.truths import (
+    NEVER,
+    PLACES,
+    TRUTHS,
+    SimulatedCell,
+    count_wrong,
+    draw_test_set,
+    parse_cell,
+    simulate,
+    true_curves,
+)
 from analysis.estimator.crossover.find_crossover import find_crossover
 
 GRID = np.geomspace(500, 6.4e6, 4000)
@@ -35,6 +45,7 @@ def test_truths_cross_once_where_they_say_or_never(truth: str) -> None:
 def test_simulated_errors_scatter_as_asked() -> None:
     """Spread between seeds plus binomial noise; a sweep is the same whenever it is drawn."""
     cell = SimulatedCell("power_floor", "inside", 0.05, "8x3")
+    assert parse_cell(cell.name) == cell
     tables = [simulate(cell, seed=3, draw=d) for d in range(60)]
     assert tables[7].equals(simulate(cell, seed=3, draw=7))
     assert not tables[7].equals(simulate(cell, seed=4, draw=7))
@@ -43,6 +54,16 @@ def test_simulated_errors_scatter_as_asked() -> None:
     y = float(vit(np.array([64_000.0]))[0])
     expected = np.sqrt(0.05**2 + (1 - y) / (10_000 * y))
     assert np.log(np.concatenate(rows)).std() == pytest.approx(expected, rel=0.15)
+
+
+def test_runs_of_a_sweep_are_tested_on_the_same_images() -> None:
+    """Right and wrong of two runs at an error of a half are correlated by 2 / pi arcsin(1/2) = 1/3; so are the errors
+    that the drawing of the test images gives them."""
+    rng = np.random.default_rng(0)
+    half = np.array([0.5, 0.5])
+    errors = np.stack([count_wrong(half, draw_test_set(10_000, rng), rng) for _ in range(3_000)]) / 10_000
+    assert 0.28 < np.corrcoef(errors.T)[0, 1] < 0.38
+    assert errors.std(axis=0) == pytest.approx(np.full(2, 0.005), rel=0.05)  # sqrt(.25 / 10,000), shared or not
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 8), (350, 400), (8, 8)])

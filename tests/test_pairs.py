@@ -53,8 +53,8 @@ def test_every_number_of_draws_comes_back_in_reproducible_pairs() -> None:
     np.testing.assert_array_equal(got.first, again.first)
     np.testing.assert_array_equal(got.second, again.second)
     assert len(got.first) == len(got.second) == 1_000
-    assert got.tied == again.tied == 750
-    assert np.bincount(got.first[:750], minlength=1_000).max() <= PARTNERS
+    assert got.tied == again.tied == 400
+    assert np.bincount(got.first[:400], minlength=1_000).max() <= PARTNERS
     assert len(np.unique(got.first)) > 500  # the weights leave most draws in
 
 

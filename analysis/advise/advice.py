@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis.arguments import InputError
 from analysis.estimator.arrays import Array
-from analysis.estimator.crossover.crossings import HORIZON, SEARCH, Interval, share
+from analysis.estimator.crossover.crossings import HORIZON, SEARCH, Interval
 from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.verdict import AHEAD
 
@@ -163,15 +163,14 @@ def _flip(crossover: Crossover, models: Mapping[str, tuple[str, ...]], size: flo
     grid = np.geomspace(size, end, 200)
     pairs = crossover.families.lead(models["vit"], models["cnn"], grid)
     places = _first_changes(np.log(grid), pairs.difference if leader == "vit" else -pairs.difference)
-    probability = share(places <= horizon, pairs.tied)
-    first, tied = np.sort(places), np.sort(places[: pairs.tied])  # its place is that of the tied pairs
+    probability, first = float(np.mean(places <= horizon)), np.sort(places)
 
-    def quantile(share: float, of: Array = first) -> float | None:
-        value = float(of[min(int(share * len(of)), len(of) - 1)])
+    def quantile(share: float) -> float | None:
+        value = float(first[min(int(share * len(first)), len(first) - 1)])
         return value if np.isfinite(value) else None
 
     tail = (1 - crossover.level) / 2
-    return Flip(probability, quantile(0.5, tied), (quantile(tail), quantile(1 - tail)))
+    return Flip(probability, quantile(0.5), (quantile(tail), quantile(1 - tail)))
 
 
 def advise(crossover: Crossover, train_size: int, *, limits: Limits | None = None) -> Advice:
@@ -205,7 +204,7 @@ def advise(crossover: Crossover, train_size: int, *, limits: Limits | None = Non
         sides[family] = Side(models[family], best, error, _recipe_row(crossover, best, at[0]))
     held_back = crossover.audited and bool(crossover.failed_checks)
     level = crossover.verdict.verdict == "equivalent" and below is None
-    level &= share(np.abs(lead) <= np.log1p(crossover.equivalent_within), pair.tied) >= AHEAD
+    level &= bool(np.mean(np.abs(lead) <= np.log1p(crossover.equivalent_within)) >= AHEAD)
     near = factor <= HORIZON and train_size >= fit_range[0] / HORIZON
     sure = max(p_vit, 1 - p_vit) >= AHEAD and not held_back and near and not level
     return Advice(

@@ -19,6 +19,7 @@ from analysis.arguments import InputError, among, run_command, with_defaults
 from analysis.benchmark.bands import bands_tables, learn_tables
 from analysis.benchmark.chinchilla import chinchilla_tables
 from analysis.benchmark.oracle import oracle_tables
+from analysis.benchmark.reliability import reliability_tables
 from analysis.benchmark.speed import speed_tables
 from analysis.benchmark.vision import (
     CANDIDATES,
@@ -36,7 +37,7 @@ from analysis.calibrate.table import share_of
 from analysis.estimator.crossover.crossings import LEVEL
 from analysis.estimator.crossover.paired_draws import FACTOR, TIE
 
-PARTS = ("curves", "leads", "crossings", "winners", "bands", "oracle", "chinchilla", "speed")
+PARTS = ("curves", "leads", "crossings", "winners", "bands", "oracle", "reliability", "chinchilla", "speed")
 LEARN = "learn"  # writes a file: only where asked for
 USAGE = f"""python -m analysis.benchmark [key=value ...]
 
@@ -48,12 +49,18 @@ USAGE = f"""python -m analysis.benchmark [key=value ...]
   draws=1000    bootstrap replicates of the Chinchilla fit, and of the methods timed
   out=FILE      what parts=learn writes (learned.json); the estimator reads analysis/estimator/curve/learned.json
   sweeps=100    simulated sweeps per cell of the oracle's table
+  pairs=600     LCDB pairs of the reliability bins
+  calibration=FILE  sweeps that analysis.calibrate has judged, for the same (calibration.jsonl; left out if absent)
+  figure=FILE   where the reliability bins are drawn (reliability.png)
   seed=0        of the replicates"""
 BENCHMARKS: dict[str, Any] = {
     "parts": PARTS,
     "data": "",
     "draws": 1000,
     "sweeps": 100,
+    "pairs": 600,
+    "calibration": "calibration.jsonl",
+    "figure": "reliability.png",
     "seed": 0,
     "out": "learned.json",
 }
@@ -166,6 +173,7 @@ def run(options: dict[str, Any]) -> int:
         "chinchilla": chinchilla_tables,
         "speed": speed_tables,
         "bands": bands_tables,
+        "reliability": reliability_tables,
         LEARN: learn_tables,
     }
     for part in parts:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from analysis.estimator.crossover.crossings import LEVEL
 
 WIDTH = 0.10  # of the kernel, in ln x
 
@@ -16,3 +20,9 @@ def smooth(sizes: ArrayLike, error: ArrayLike, at: ArrayLike, *, width: float = 
     s0, s1, s2 = (np.sum(weight * shift**p, axis=1) for p in range(3))
     kernel = weight * (s2[:, None] - shift * s1[:, None])
     return (kernel @ y) / (s0 * s2 - s1**2)
+
+
+def what_came(gap: NDArray[np.float64]) -> dict[str, Any]:
+    """`gap`: true log error of the first less that of the second, from the cut to the end; less than LEVEL is level."""
+    signs = np.sign(gap[np.abs(gap) > LEVEL])
+    return {"gap": float(gap[-1]), "crosses": bool((signs != signs[:1]).any())}

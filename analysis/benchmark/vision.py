@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.benchmark.smoothing import WIDTH, smooth
-from analysis.estimator.crossover.crossings import LEVEL
+from analysis.benchmark.smoothing import WIDTH, smooth, what_came
+from analysis.estimator.crossover.crossings import p_meets
 from analysis.estimator.crossover.envelope import Families
 from analysis.estimator.crossover.find_crossover import compare, find_crossover
 from analysis.estimator.crossover.paired_draws import FACTOR, TIE
@@ -152,9 +152,9 @@ def lead_changes(curves: pd.DataFrame) -> pd.DataFrame:
 def judge_winners(curves: pd.DataFrame, *, ties: Sequence[float] = (TIE,), seed: int = 0) -> pd.DataFrame:
     """Every pair of models of a task, cut at a quarter of their common range: who wins at its end, who was named.
 
-    `p_vit` is P(the first is better at the end); `claimed` whether the verdict claims a crossing before the end, and
-    `crosses` whether the smoothed full curves change places between the cut and the end. `gap`: log error of the first
-    minus the second at the end. One row per tie.
+    `p_vit` is P(the first is better at the end), `p_meets` P(crossing before it); `claimed` whether the verdict
+    claims a crossing before the end, and `crosses` whether the smoothed full curves change places between the cut and
+    the end. `gap`: log error of the first minus the second at the end. One row per tie.
     """
     found = []
     for task, rows in curves.groupby("Task"):
@@ -163,14 +163,14 @@ def judge_winners(curves: pd.DataFrame, *, ties: Sequence[float] = (TIE,), seed:
             end = min(r.n.max() for r in own)
             at = np.geomspace(end / 4, end * np.exp(-WIDTH), 40)
             first, second = (smooth(r.n.to_numpy(), r.y.to_numpy(), at) for r in own)
-            gap = first - second
-            signs = np.sign(gap[np.abs(gap) > LEVEL])
-            truth = {"crosses": bool((signs != signs[:1]).any()), "gap": float(gap[-1])}
+            truth = what_came(first - second)
             fitted = _fit(curves, str(task), vit, cnn, end / 4, seed)
             for tie in ties:
                 families, verdict = _decide(fitted, tie)
                 claimed = verdict.crossover_size is not None and end / 4 < verdict.crossover_size <= end
-                p_vit = float((families.lead(("vit",), ("cnn",), np.array([end])).difference < 0).mean())
-                said = {"verdict": verdict.verdict, "p_vit": p_vit, "claimed": claimed}
+                ahead = np.geomspace(end / 4, end, 40)
+                lead = families.lead(("vit",), ("cnn",), ahead)
+                said = {"verdict": verdict.verdict, "p_vit": float(lead.p_vit_better()[-1]), "claimed": claimed}
+                said["p_meets"] = p_meets(ahead, lead.difference)
                 found.append({"task": task, "vit": vit, "cnn": cnn, "tie": tie} | said | truth)
     return pd.DataFrame(found)

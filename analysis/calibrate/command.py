@@ -14,9 +14,12 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from analysis.arguments import InputError, among, run_command, with_defaults
 from analysis.calibrate.table import render_table
-from analysis.calibrate.truths import DESIGNS, NEVER, PLACES, TRUTHS, SimulatedCell, simulate
+from analysis.calibrate.truths import AHEAD_AT, DESIGNS, MEETS_UP_TO, NEVER, PLACES, TRUTHS, SimulatedCell, simulate
+from analysis.estimator.crossover.crossings import p_meets
 from analysis.estimator.crossover.envelope import Families, classes_of, points_of, stream_of
 from analysis.estimator.crossover.find_crossover import compare
 from analysis.estimator.crossover.shared_noise import how_alike
@@ -82,8 +85,18 @@ def judge_sweep(tasks: list[Task]) -> list[dict[str, Any]]:
         decided = {"size": got.crossover_size, "interval": got.interval, "p_crossing": got.p_crossing}
         found = {"verdict": got.verdict, "direction": got.direction} | decided
         found["lean"] = None if got.lean is None else got.lean.direction
+        found |= _beyond_the_data(families)
         rows.append({"cell": cell.name, "seed": seed, "draw": draw} | found)
     return rows
+
+
+def _beyond_the_data(families: Families) -> dict[str, Any]:
+    """`ahead`: P(ViT better) at AHEAD_AT; `meets`: P(the curves meet between the largest size and MEETS_UP_TO)."""
+    last = families.range(("vit",), ("cnn",))[1]
+    at = np.union1d(np.geomspace(last, MEETS_UP_TO, 30), AHEAD_AT)
+    lead = families.lead(("vit",), ("cnn",), at)
+    ahead = lead.p_vit_better()[np.searchsorted(at, AHEAD_AT)]
+    return {"ahead": [round(float(p), 4) for p in ahead], "meets": p_meets(at, lead.difference)}
 
 
 def make_cells(options: dict[str, Any]) -> list[SimulatedCell]:

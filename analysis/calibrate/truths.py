@@ -26,6 +26,8 @@ PLACES = {"inside": 8_000.0, "4x": 256_000.0, "10x": 640_000.0}
 WELL = ("power", "power_floor", "saturating")
 MISSPECIFIED = ("saturating_blind", "broken", "plateau", "heavy_tails")
 APART = {"level": 0.0, "apart_2": 0.02, "apart_5": 0.05, "apart_10": 0.1, "apart_20": 0.2}  # the CNN's lead, everywhere
+AHEAD_AT = (128_000.0, 512_000.0)  # beyond the data: where it is asked who leads (no crossing lies there)
+MEETS_UP_TO = 512_000.0  # whether the curves meet between the largest size measured and here
 NEVER = ("parallel", "approach", "closing", *APART)
 TRUTHS = (*WELL, *MISSPECIFIED, *NEVER)
 
@@ -61,6 +63,12 @@ class SimulatedCell:
     @property
     def name(self) -> str:
         return f"{self.truth}/{self.place}/{self.noise:g}/{self.design}"
+
+
+def parse_cell(name: str) -> SimulatedCell:
+    """The inverse of `SimulatedCell.name`."""
+    truth, place, noise, design = name.split("/")
+    return SimulatedCell(truth, place, float(noise), design)
 
 
 def _power(n: Array) -> Array:

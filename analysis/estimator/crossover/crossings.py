@@ -74,6 +74,11 @@ def sign_changes(x: Array, difference: Array) -> Changes:
     return turned, where[last], ~leads[turned, size + 1]
 
 
+def p_meets(sizes: Array, difference: Array) -> float:
+    """The share of the draws (draws, G) that change hands between the first of the sizes (G,) and the last."""
+    return len(np.unique(sign_changes(np.log(sizes), difference)[0])) / len(difference)
+
+
 def crossing_places(roots: Array, falls: bool, x: Array, difference: Array, changes: Changes) -> list[Array]:
     """Per root (draws,) places of the crossing there; each draw's crossings go to the nearest root of their direction.
 
@@ -95,15 +100,6 @@ def crossing_places(roots: Array, falls: bool, x: Array, difference: Array, chan
     return places
 
 
-def share(holds: NDArray[np.bool_], tied: int | None) -> float:
-    """Fraction of draws for which `holds` is true, computed over all draws and over the tied draws; the smaller one is
-    returned.
-
-    A claim should rest neither on the tie alone nor on the draws that are free of it alone.
-    """
-    return float(min(holds.mean(), holds[:tied].mean()))
-
-
 def _quantile(place: Array, share: float) -> float:
     # An order statistic: interpolation between a number and infinity would be neither.
     return float(np.sort(place)[min(int(share * len(place)), len(place) - 1)])
@@ -113,34 +109,29 @@ def _end(log_size: float) -> float | None:
     return float(np.exp(log_size)) if np.isfinite(log_size) else None
 
 
-def describe_crossing(place: Array, root: float, falls: bool, end: float, level: float, tied: int | None) -> Crossing:
-    low, high = (_quantile(place, q) for q in ((1 - level) / 2, (1 + level) / 2))
-    middle = _quantile(place[:tied], 0.5)
+def describe_crossing(place: Array, root: float, falls: bool, end: float, level: float) -> Crossing:
+    low, middle, high = (_quantile(place, q) for q in ((1 - level) / 2, 0.5, (1 + level) / 2))
     return Crossing(
         size=float(np.exp(middle if np.isfinite(middle) else root)),
         direction="vit_overtakes" if falls else "cnn_overtakes",
         interval=(_end(low), _end(high)),
-        probability=share(np.isfinite(place) & (place <= end), tied),
+        probability=float(np.mean(np.isfinite(place) & (place <= end))),
     )
 
 
-def find_crossings(
-    grid: Array, difference: Array, *, horizon: float, level: float, tied: int | None = None
-) -> list[Crossing]:
+def find_crossings(grid: Array, difference: Array, *, horizon: float, level: float) -> list[Crossing]:
     """The roots of the median difference in ascending order, each with what the draws say of it.
 
     Args:
         grid: (G,) sizes, ascending.
         difference: (draws, G) log error of the ViT minus that of the CNN.
-        tied: so many of the first draws know how leads change (paired_draws.py): a crossing's place is that of
-            these, its interval that of all draws, its probability the lower of both; None: all do.
     """
     x, end = np.log(grid), np.log(horizon) + 1e-9
     changes = sign_changes(x, difference)
-    _, roots, falling = sign_changes(x, np.median(difference[:tied], axis=0)[None])
+    _, roots, falling = sign_changes(x, np.median(difference, axis=0)[None])
     crossings = []
     for falls in (True, False):
         own = roots[falling == falls]
         for root, place in zip(own, crossing_places(own, falls, x, difference, changes), strict=True):
-            crossings.append(describe_crossing(place, float(root), falls, end, level, tied))
+            crossings.append(describe_crossing(place, float(root), falls, end, level))
     return sorted(crossings, key=lambda c: c.size)

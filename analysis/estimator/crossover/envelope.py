@@ -34,11 +34,10 @@ ASSUMED = (
 
 @dataclass(frozen=True)
 class Lead:
-    """(draws, n) log errors of the two families' envelopes, paired; the first `tied` pairs are tied."""
+    """(draws, n) log errors of the two families' envelopes, paired."""
 
     vit: Array
     cnn: Array
-    tied: int
 
     @property
     def difference(self) -> Array:
@@ -46,11 +45,8 @@ class Lead:
         return self.vit - self.cnn
 
     def p_vit_better(self) -> Array:
-        """(n,) P(the ViT's error is the lower one): of all pairs or of the tied ones, whichever is nearer to a half."""
-        ahead = (self.difference < 0) + 0.5 * (self.difference == 0)
-        shares = np.stack([ahead.mean(axis=0), ahead[: self.tied].mean(axis=0)]) - 0.5
-        nearer = np.take_along_axis(shares, np.abs(shares).argmin(axis=0)[None], axis=0)[0]
-        return np.where(shares[0] * shares[1] < 0, 0.5, 0.5 + nearer)
+        """(n,) P(the ViT's error is the lower one)."""
+        return np.asarray(((self.difference < 0) + 0.5 * (self.difference == 0)).mean(axis=0))
 
 
 def common_range(vit: Sequence[Curve], cnn: Sequence[Curve]) -> tuple[float, float]:
@@ -108,7 +104,7 @@ class Families:
                 alike=self.alike.get((vit[0], cnn[0])) if len(vit) == len(cnn) == 1 else None,
             )
         pairs = self._pairs[vit, cnn]
-        return Lead(self.envelope(vit, n)[pairs.first], self.envelope(cnn, n)[pairs.second], pairs.tied)
+        return Lead(self.envelope(vit, n)[pairs.first], self.envelope(cnn, n)[pairs.second])
 
     def best_model(self, models: Models, n: float) -> str:
         """The model that is most often the best of them at n."""

@@ -219,7 +219,7 @@ def compare(families: Families, vit: Models, cnn: Models, *, level: float, withi
     sizes = families.sizes(vit, cnn)
     grid = make_grid(sizes.low, sizes.high, sizes.common)
     lead = families.lead(vit, cnn, grid)
-    return decide(grid, lead.difference, sizes=sizes, level=level, tied=lead.tied, within=within)
+    return decide(grid, lead.difference, sizes=sizes, level=level, within=within)
 
 
 def answer(

@@ -4,10 +4,10 @@ Two curves fitted apart know nothing of each other. What the data leave open, su
 largest size, is then drawn for each on its own, and the lead changes far more than the leads of real curves: parallel
 curves would be said to cross soon, and real crossings be placed too early. So pairs are drawn with a weight: over each
 of the next two factors of FACTOR in n, the change of the lead, in units of what the errors fell over the last such
-factor of the data, has a normal prior around zero. Its standard deviation on the public curves is .38, and between .28
-and .49 on each of the six tasks (`python -m analysis.benchmark parts=leads`). Those are curves of one kind: on tabular
-data leads change faster, and the curves themselves say how their slopes may change after the data. TIE is therefore
-wider, and a share of the pairs, UNTIED, is drawn without that weight.
+factor of the data, has a normal prior around zero. Leads of vision models change as slowly as that (a standard
+deviation of .38, `python -m analysis.benchmark parts=leads`), leads on tabular data as fast as the curves alone let
+them. So a share of the pairs, UNTIED, is drawn without the weight, and all pairs count alike: of both numbers those are
+used that give real pairs left out the best log score for who leads, and whether the lead is lost (docs/estimator.md).
 Inside the data the curves stay as they were fitted, but for noise that both have in common: that of equal seeds
 (shared_noise.py), and that of the test images, which draws of equal place in both curves share (shared_images.py).
 """
@@ -26,11 +26,11 @@ from analysis.estimator.curve.shared_images import PARTNERS, common_numbers
 
 Draws = Callable[[Array], Array]  # (n,) -> (draws, n) log errors
 
-TIE = 1.0
+TIE = 0.35
 FACTOR = 4.0
 STEPS = 2  # factors beyond the data: to 16 times the largest size, past the horizon of the verdicts
 LEAST = 0.02  # fall of the log error per factor that is taken for the least: plateaus tie nothing to exactly zero
-UNTIED = 0.25
+UNTIED = 0.6
 
 
 @dataclass(frozen=True)

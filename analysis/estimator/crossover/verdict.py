@@ -26,7 +26,6 @@ from analysis.estimator.crossover.crossings import (
     crossing_places,
     describe_crossing,
     find_crossings,
-    share,
     sign_changes,
 )
 
@@ -121,7 +120,6 @@ class _Question:
     grid: Array  # (G,)
     difference: Array  # (draws, G) log error of the ViT minus that of the CNN
     level: float
-    tied: int | None
     near: int  # so many sizes of the grid lie up to the horizon
     at: NDArray[np.intp]  # places of the common measured sizes on the grid
     changes: Changes
@@ -134,14 +132,13 @@ class _Question:
     def leads(self) -> tuple[Array, Array]:
         """(near,) P(the CNN is ahead) and P(the ViT is) up to the horizon."""
         near = self.difference[:, : self.near]
-        cnn, vit = (np.minimum(d.mean(axis=0), d[: self.tied].mean(axis=0)) for d in (near > 0, near < 0))
-        return cnn, vit
+        return (near > 0).mean(axis=0), (near < 0).mean(axis=0)
 
     def changes_hands(self, turn: Turn) -> float:
         """P(one family is ahead at the first size, the other at the second)."""
         first, second = (self.difference[:, i] > 0 for i in turn)
         cnn_first = bool(np.median(self.difference[:, turn[0]]) > 0)
-        return share(first & ~second if cnn_first else ~first & second, self.tied)
+        return float(np.mean(first & ~second if cnn_first else ~first & second))
 
 
 def turns(cnn: Array, vit: Array, at: NDArray[np.intp]) -> list[Turn]:
@@ -159,7 +156,7 @@ def _known(question: _Question) -> Known | None:
         own = ahead[:, question.at]
         for i in range(len(sizes)):
             jointly = np.logical_and.accumulate(own[:, i:], axis=1)
-            p = np.minimum(jointly.mean(axis=0), jointly[: question.tied].mean(axis=0))
+            p = jointly.mean(axis=0)
             if not len(p) or p[0] < AHEAD:
                 continue
             j = int(np.flatnonzero(p >= AHEAD)[-1])
@@ -177,13 +174,13 @@ def _between(question: _Question, turn: Turn) -> Crossing | None:
     if (p := question.changes_hands(turn)) < BOTH:
         return None
     x, falls = np.log(question.grid), bool(np.median(question.difference[:, turn[0]]) > 0)
-    middle = np.median(question.difference[: question.tied], axis=0)[None, turn[0] : turn[1] + 1]
+    middle = np.median(question.difference, axis=0)[None, turn[0] : turn[1] + 1]
     _, roots, falling = sign_changes(x[turn[0] : turn[1] + 1], middle)
     if not (falling == falls).any():
         return None
     root = roots[falling == falls][:1]
     place = crossing_places(root, falls, x, question.difference, question.changes)[0]
-    found = describe_crossing(place, float(root[0]), falls, question.end, question.level, question.tied)
+    found = describe_crossing(place, float(root[0]), falls, question.end, question.level)
     return dataclasses.replace(found, probability=min(p, found.probability))
 
 
@@ -193,35 +190,40 @@ def _beyond(question: _Question, leader: int) -> Crossing | None:
     draw, where, falling = question.changes
     own = (falling == falls) & (where > start) & (where <= question.end)
     comes = np.isin(np.arange(len(question.difference)), draw[own])
-    p = share(comes, question.tied)
+    p = float(comes.mean())
     if p < LEANS:
         return None
     x = np.log(question.grid)
-    _, roots, turned = sign_changes(x, np.median(question.difference[: question.tied], axis=0)[None])
+    _, roots, turned = sign_changes(x, np.median(question.difference, axis=0)[None])
     beyond = roots[(turned == falls) & (roots > start)]
     root = beyond[:1] if len(beyond) else np.array([np.median(where[own])])
     place = crossing_places(root, falls, x, question.difference, question.changes)[0]
-    found = describe_crossing(place, float(root[0]), falls, question.end, question.level, question.tied)
+    found = describe_crossing(place, float(root[0]), falls, question.end, question.level)
     if not start < math.log(found.size) <= question.end:  # the median pair crossed before, or crosses beyond or never
         found = dataclasses.replace(found, size=float(np.exp(np.median(where[own]))))
     return dataclasses.replace(found, probability=p)
 
 
-def _bound(grid: Array, difference: Array, *, level: float, tied: int | None) -> Interval | None:
+def _bound(grid: Array, difference: Array, *, level: float) -> Interval | None:
     """Where a crossing could lie although the median curves never cross; None if it could be anywhere."""
     x = np.log(grid)
     falls = bool(np.median(difference[:, -1]) > 0)
     place = crossing_places(x[-1:], falls, x, difference, sign_changes(x, difference))[0]
-    return describe_crossing(place, float(x[-1]), falls, np.inf, level, tied).interval
+    return describe_crossing(place, float(x[-1]), falls, np.inf, level).interval
+
+
+def _share(holds: NDArray[np.bool_]) -> float:
+    """The share of the draws (rows) for which it holds at all sizes."""
+    return float(holds.all(axis=1).mean())
 
 
 def _claim(question: _Question, within: float) -> tuple[str, list[Crossing], float | None, Lean | None]:
     """The first row of the contract's table that holds: verdict, crossings claimed, P of the claim, and a lean."""
-    near, at, tied = question.difference[:, : question.near], question.at, question.tied
-    if len(at) and (p := share(np.all(np.abs(near[:, at]) <= math.log1p(within), axis=1), tied)) >= AHEAD:
+    near, at = question.difference[:, : question.near], question.at
+    if len(at) and (p := _share(np.abs(near[:, at]) <= math.log1p(within))) >= AHEAD:
         return "equivalent", [], p, None
     for name, ahead in (("cnn_ahead", near > 0), ("vit_ahead", near < 0)):
-        if (p := share(np.all(ahead, axis=1), tied)) >= AHEAD:
+        if (p := _share(ahead)) >= AHEAD:
             return name, [], p, None
     cnn, vit = question.leads()
     several = [c for turn in turns(cnn, vit, np.arange(len(cnn))) if (c := _between(question, turn)) is not None]
@@ -256,7 +258,6 @@ def decide(
     *,
     sizes: MeasuredSizes,
     level: float,
-    tied: int | None = None,
     within: float = EQUIVALENT,
 ) -> Verdict:
     """The verdict of the curves alone.
@@ -268,24 +269,23 @@ def decide(
         difference: (draws, G) log error of the ViT minus that of the CNN.
         sizes: what was measured.
         level: of the intervals.
-        tied: see `find_crossings`.
         within: how far the ratio of the errors may be from 1 where the families are called level.
     """
     horizon = HORIZON * sizes.high * (1 + 1e-9)
     near, at = int((grid <= horizon).sum()), np.searchsorted(grid, sizes.common)
-    question = _Question(grid, difference, level, tied, near, at, sign_changes(np.log(grid), difference))
+    question = _Question(grid, difference, level, near, at, sign_changes(np.log(grid), difference))
     draw, where, _ = question.changes
     crosses = np.isin(np.arange(len(difference)), draw[where <= question.end])
     verdict, claimed, p, lean = _claim(question, within)
-    found = find_crossings(grid, difference, horizon=horizon, level=level, tied=tied)
+    found = find_crossings(grid, difference, horizon=horizon, level=level)
     one = claimed[0] if verdict in ("observed", "extrapolated") else None
-    interval = one.interval if one else _possible(found, grid, difference, level=level, tied=tied)
+    interval = one.interval if one else _possible(found, grid, difference, level=level)
     return Verdict(
         verdict,
         one.direction if one else None,
         one.size if one else None,
         None if interval == (None, None) or verdict in ("equivalent", "multiple") else interval,
-        share(crosses, tied),
+        float(crosses.mean()),
         (sizes.low, sizes.high),
         one.size / sizes.high if one else None,
         tuple(_listed(found, claimed)),
@@ -296,11 +296,9 @@ def decide(
     )
 
 
-def _possible(
-    found: list[Crossing], grid: Array, difference: Array, *, level: float, tied: int | None
-) -> Interval | None:
+def _possible(found: list[Crossing], grid: Array, difference: Array, *, level: float) -> Interval | None:
     """Where the one crossing could lie that is not claimed; None where there are several, or it may be anywhere."""
     likely = [c for c in found if c.probability >= LEANS]
     if len(likely or found) == 1:
         return (likely or found)[0].interval
-    return None if found else _bound(grid, difference, level=level, tied=tied)
+    return None if found else _bound(grid, difference, level=level)

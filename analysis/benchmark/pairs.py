@@ -1,0 +1,67 @@
+"""Pairs of real curves in, what was said of them at the cut beside what came: who led at the end, and whether they met.
+
+LCDB's pairs (real_curves.py) are two learners on one data set, measured at the same 8 sizes and cut at a quarter of
+their range; those of the vision curves come from vision.judge_winners. Which of two comes first means nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.benchmark.predictive import batches, points_of_case
+from analysis.benchmark.real_curves import CutCurve, lcdb_cases
+from analysis.benchmark.smoothing import WIDTH, smooth, what_came
+from analysis.estimator.crossover.crossings import p_meets
+from analysis.estimator.crossover.envelope import Families
+from analysis.estimator.curve.fit_curve import Curve, fit_points
+
+CUT = 4.0
+LOOKED_AT = 40  # sizes between the cut and the end at which leads are looked at
+LEAST_ERROR = 1e-6
+
+
+def _fits(cases: Sequence[CutCurve], seed: int) -> dict[str, Curve]:
+    found = {}
+    for own in batches(cases):
+        points = [points_of_case(cases[i]) for i in own]
+        streams = [[seed, i] for i in own]
+        for i, fit in zip(own, fit_points(points, metric="error", num_classes=None, streams=streams), strict=True):
+            found[cases[i].name] = fit
+    return found
+
+
+def judge_lcdb_pairs(folder: Path, *, most: int, seed: int = 0) -> pd.DataFrame:
+    """A row per pair, `most` of them, drawn at random: p_vit of the first at the end, p_meets, gap, crosses."""
+    cases = [c for c in lcdb_cases(folder, seed) if c.cut == CUT]
+    table = {
+        key: (own.n.to_numpy(float), own.test_error.clip(LEAST_ERROR).to_numpy(float))
+        for key, own in pd.read_csv(folder / "lcdb-open.csv.gz").sort_values("n").groupby(["dataset", "learner"])
+    }
+    curves = {f"{data}/{learner}": dense for (data, learner), dense in table.items()}
+    by_data: dict[str, list[CutCurve]] = defaultdict(list)
+    for case in cases:
+        by_data[case.group].append(case)
+    pairs = [
+        pair
+        for own in by_data.values()
+        for pair in itertools.combinations(own, 2)
+        if np.array_equal(pair[0].sizes, pair[1].sizes)
+    ]
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(pairs))[:most])
+    wanted = {c.name for i in chosen for c in pairs[i]}
+    fits, rows = _fits([c for c in cases if c.name in wanted], seed), []
+    for first, second in (pairs[i] for i in chosen):
+        at = np.geomspace(first.sizes.max(), first.end, LOOKED_AT)
+        pair = {"vit": fits[first.name], "cnn": fits[second.name]}
+        families = Families({m: (m,) for m in pair}, pair, {}, [], seed)
+        lead = families.lead(("vit",), ("cnn",), at)
+        true = [smooth(*curves[c.name], at, width=WIDTH) for c in (first, second)]
+        said = {"p_vit": float(lead.p_vit_better()[-1]), "p_meets": p_meets(at, lead.difference)}
+        rows.append({"group": first.group, "vit": first.name, "cnn": second.name} | said | what_came(true[0] - true[1]))
+    return pd.DataFrame(rows)
