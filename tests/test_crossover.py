@@ -81,16 +81,20 @@ def test_parallel_curves_do_not_cross() -> None:
     assert claims["extrapolated"] <= 2  # 5% is aimed at; more than 2 of 15 has probability .04
 
 
-def test_a_crossing_beyond_the_data_is_extrapolated_or_open() -> None:
+def test_a_crossing_beyond_the_data_is_claimed_or_leaned_to() -> None:
+    """Two clean power laws meet at 4 times the data: of real leads that close as fast, some never do."""
     table = sweep({"vit": lambda n: 30 * n**-0.55, "cnn": lambda n: 30 * 256_000**-0.25 * n**-0.3})
     got = find_crossover(table, audit=False).verdict
-    assert got.verdict == "extrapolated"
-    assert got.interval is not None
-    low, high = got.interval
+    assert got.verdict in ("extrapolated", "not_identifiable")
+    found = got.claimed[0] if got.claimed else got.lean
+    assert found is not None
+    assert found.direction == "vit_overtakes"
+    assert found.probability > 0.6
+    low, high = found.interval
     assert low is not None
     assert 64_000 < low < 256_000
     assert high is None or high > 256_000
-    assert got.extrapolation_factor == pytest.approx(4, rel=0.3)
+    assert found.size == pytest.approx(256_000, rel=0.35)
 
 
 def test_the_trap_is_not_identifiable() -> None:

@@ -18,9 +18,10 @@ import pandas as pd
 from analysis.arguments import InputError, among, run_command, with_defaults
 from analysis.benchmark.bands import bands_tables, learn_tables
 from analysis.benchmark.chinchilla import chinchilla_tables
-from analysis.benchmark.oracle import oracle_tables
+from analysis.benchmark.oracle import level_tables, oracle_tables
 from analysis.benchmark.reliability import reliability_tables
 from analysis.benchmark.speed import speed_tables
+from analysis.benchmark.ties import ties_tables
 from analysis.benchmark.vision import (
     CANDIDATES,
     DEFAULT,
@@ -37,7 +38,7 @@ from analysis.calibrate.table import share_of
 from analysis.estimator.crossover.crossings import LEVEL
 from analysis.estimator.crossover.paired_draws import FACTOR, TIE
 
-PARTS = ("curves", "leads", "crossings", "winners", "bands", "oracle", "reliability", "chinchilla", "speed")
+PARTS = tuple("curves leads crossings winners bands level oracle ties reliability chinchilla speed".split())
 LEARN = "learn"  # writes a file: only where asked for
 USAGE = f"""python -m analysis.benchmark [key=value ...]
 
@@ -49,7 +50,7 @@ USAGE = f"""python -m analysis.benchmark [key=value ...]
   draws=1000    bootstrap replicates of the Chinchilla fit, and of the methods timed
   out=FILE      what parts=learn writes (learned.json); the estimator reads analysis/estimator/curve/learned.json
   sweeps=100    simulated sweeps per cell of the oracle's table
-  pairs=600     LCDB pairs of the reliability bins
+  pairs=600     LCDB pairs, of the reliability bins and the ties
   calibration=FILE  sweeps that analysis.calibrate has judged, for the same (calibration.jsonl; left out if absent)
   figure=FILE   where the reliability bins are drawn (reliability.png)
   seed=0        of the replicates"""
@@ -160,7 +161,7 @@ def run(options: dict[str, Any]) -> int:
     parts = among("parts", options["parts"], (*PARTS, LEARN))
     given = options["data"] or os.environ.get("SCALING_SHARED_DATA", "")
     folder = Path(given) / "curves"
-    needs = [p for p in parts if p != "speed"]
+    needs = [p for p in parts if p not in ("speed", "level")]
     if needs and not (given and folder.is_dir()):
         where = f"{folder}: no such folder" if given else "data= is missing"
         raise InputError(f"{where}; data=DIR (or SCALING_SHARED_DATA) names the folder that holds curves/")
@@ -173,6 +174,8 @@ def run(options: dict[str, Any]) -> int:
         "chinchilla": chinchilla_tables,
         "speed": speed_tables,
         "bands": bands_tables,
+        "level": level_tables,
+        "ties": ties_tables,
         "reliability": reliability_tables,
         LEARN: learn_tables,
     }

@@ -17,12 +17,12 @@ import pandas as pd
 from analysis.benchmark.predictive import batches, points_of_case
 from analysis.benchmark.real_curves import CutCurve, lcdb_cases
 from analysis.benchmark.smoothing import WIDTH, smooth, what_came
-from analysis.estimator.crossover.crossings import p_meets
+from analysis.benchmark.vision import LOOKED_AT, foretell
 from analysis.estimator.crossover.envelope import Families
+from analysis.estimator.crossover.paired_draws import TIE
 from analysis.estimator.curve.fit_curve import Curve, fit_points
 
 CUT = 4.0
-LOOKED_AT = 40  # sizes between the cut and the end at which leads are looked at
 LEAST_ERROR = 1e-6
 
 
@@ -36,8 +36,8 @@ def _fits(cases: Sequence[CutCurve], seed: int) -> dict[str, Curve]:
     return found
 
 
-def judge_lcdb_pairs(folder: Path, *, most: int, seed: int = 0) -> pd.DataFrame:
-    """A row per pair, `most` of them, drawn at random: p_vit of the first at the end, p_meets, gap, crosses."""
+def judge_lcdb_pairs(folder: Path, *, most: int, ties: Sequence[float] = (TIE,), seed: int = 0) -> pd.DataFrame:
+    """A row per tie and pair, `most` of them, drawn at random: what vision.foretell says, gap and crosses."""
     cases = [c for c in lcdb_cases(folder, seed) if c.cut == CUT]
     table = {
         key: (own.n.to_numpy(float), own.test_error.clip(LEAST_ERROR).to_numpy(float))
@@ -59,9 +59,9 @@ def judge_lcdb_pairs(folder: Path, *, most: int, seed: int = 0) -> pd.DataFrame:
     for first, second in (pairs[i] for i in chosen):
         at = np.geomspace(first.sizes.max(), first.end, LOOKED_AT)
         pair = {"vit": fits[first.name], "cnn": fits[second.name]}
-        families = Families({m: (m,) for m in pair}, pair, {}, [], seed)
-        lead = families.lead(("vit",), ("cnn",), at)
         true = [smooth(*curves[c.name], at, width=WIDTH) for c in (first, second)]
-        said = {"p_vit": float(lead.p_vit_better()[-1]), "p_meets": p_meets(at, lead.difference)}
-        rows.append({"group": first.group, "vit": first.name, "cnn": second.name} | said | what_came(true[0] - true[1]))
+        who = {"group": first.group, "vit": first.name, "cnn": second.name} | what_came(true[0] - true[1])
+        for tie in ties:
+            families = Families({m: (m,) for m in pair}, pair, {}, [], seed, tie)
+            rows.append(who | {"tie": tie} | foretell(families, at))
     return pd.DataFrame(rows)

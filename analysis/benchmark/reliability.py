@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.arguments import InputError
 from analysis.benchmark.pairs import judge_lcdb_pairs
@@ -44,7 +45,7 @@ class Bin:
         return binomial_interval(self.came, self.of)
 
 
-def in_bins(said: Array, came: Array, edges: tuple[float, ...]) -> list[Bin]:
+def in_bins(said: Array, came: NDArray[np.bool_], edges: tuple[float, ...]) -> list[Bin]:
     """The bins that hold anything; the last edge belongs to the last bin."""
     place = np.clip(np.searchsorted(edges, said, side="right") - 1, 0, len(edges) - 2)
     return [

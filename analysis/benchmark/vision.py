@@ -16,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.benchmark.smoothing import WIDTH, smooth, what_came
+from analysis.estimator.arrays import Array
 from analysis.estimator.crossover.crossings import p_meets
-from analysis.estimator.crossover.envelope import Families
+from analysis.estimator.crossover.envelope import Families, Lead
 from analysis.estimator.crossover.find_crossover import compare, find_crossover
 from analysis.estimator.crossover.paired_draws import FACTOR, TIE
 from analysis.estimator.crossover.verdict import Verdict
@@ -35,6 +36,7 @@ CANDIDATES: Mapping[str, Settings] = {
     for squash, trim, rough in itertools.product((True, False), (0.0, 0.5), (True, False))
 }
 DEFAULT = "squash"
+LOOKED_AT = 40  # sizes between a cut and the end at which leads are looked at
 
 
 def load_curves(folder: Path) -> pd.DataFrame:
@@ -108,6 +110,17 @@ def _decide(families: Families, tie: float) -> tuple[Families, Verdict]:
     return tied, compare(tied, ("vit",), ("cnn",), level=0.9)
 
 
+def foretell(families: Families, at: Array) -> dict[str, float]:
+    """P(the first is better at the last of the sizes `at`) and P(they meet before it): of all pairs of draws, of those
+    that are tied, and of the others."""
+    lead, tied = families.lead(("vit",), ("cnn",), at), families.tied(("vit",), ("cnn",))
+    found: dict[str, float] = {}
+    for name, own in (("p_", slice(None)), ("tied_", slice(tied)), ("free_", slice(tied, None))):
+        part = Lead(lead.vit[own], lead.cnn[own])
+        found |= {f"{name}vit": float(part.p_vit_better()[-1]), f"{name}meets": p_meets(at, part.difference)}
+    return found
+
+
 def judge_crossings(
     curves: pd.DataFrame, pairs: pd.DataFrame, k: str, *, ties: Sequence[float] = (TIE,), seed: int = 0
 ) -> pd.DataFrame:
@@ -168,9 +181,7 @@ def judge_winners(curves: pd.DataFrame, *, ties: Sequence[float] = (TIE,), seed:
             for tie in ties:
                 families, verdict = _decide(fitted, tie)
                 claimed = verdict.crossover_size is not None and end / 4 < verdict.crossover_size <= end
-                ahead = np.geomspace(end / 4, end, 40)
-                lead = families.lead(("vit",), ("cnn",), ahead)
-                said = {"verdict": verdict.verdict, "p_vit": float(lead.p_vit_better()[-1]), "claimed": claimed}
-                said["p_meets"] = p_meets(ahead, lead.difference)
+                said = {"verdict": verdict.verdict, "claimed": claimed}
+                said |= foretell(families, np.geomspace(end / 4, end, LOOKED_AT))
                 found.append({"task": task, "vit": vit, "cnn": cnn, "tie": tie} | said | truth)
     return pd.DataFrame(found)

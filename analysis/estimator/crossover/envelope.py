@@ -92,6 +92,14 @@ class Families:
 
     def lead(self, vit: Models, cnn: Models, n: Array) -> Lead:
         """Draws of both envelopes at n, paired: the same pairs at every n."""
+        pairs = self._paired(vit, cnn)
+        return Lead(self.envelope(vit, n)[pairs.first], self.envelope(cnn, n)[pairs.second])
+
+    def tied(self, vit: Models, cnn: Models) -> int:
+        """So many of the first pairs in `lead` are tied (paired_draws.py)."""
+        return self._paired(vit, cnn).tied
+
+    def _paired(self, vit: Models, cnn: Models) -> Pairs:
         if (vit, cnn) not in self._pairs:
             low, high = self.range(vit, cnn)
             self._pairs[vit, cnn] = pair_draws(
@@ -103,8 +111,7 @@ class Families:
                 tie=self.tie,
                 alike=self.alike.get((vit[0], cnn[0])) if len(vit) == len(cnn) == 1 else None,
             )
-        pairs = self._pairs[vit, cnn]
-        return Lead(self.envelope(vit, n)[pairs.first], self.envelope(cnn, n)[pairs.second])
+        return self._pairs[vit, cnn]
 
     def best_model(self, models: Models, n: float) -> str:
         """The model that is most often the best of them at n."""
