@@ -127,7 +127,8 @@ def judge_crossings(
     """One row per tie and pair that keeps enough points when cut at crossing/k: the verdict, and `off`, log10 of
     claimed over true.
 
-    A crossing is found where the verdict claims one, `observed` or `extrapolated`, in the true direction.
+    A crossing is found where the verdict claims one, `observed` or `extrapolated`, in the true direction; `leaned`
+    says whether it leans to one.
     """
     found = []
     kept: list[Any] = pairs[[k in str(ks).split() for ks in pairs.k]].to_dict("records")
@@ -139,6 +140,7 @@ def judge_crossings(
             right = got.direction == "vit_overtakes" and got.crossover_size is not None
             off = np.log10(got.crossover_size / pair["crossing"]) if right and got.crossover_size else np.nan
             row = {key: pair[key] for key in ("task", "model_a", "model_b")} | {"tie": tie}
+            row["leaned"] = got.lean is not None and got.lean.direction == "vit_overtakes"
             found.append(row | {"verdict": got.verdict, "p_crossing": got.p_crossing, "off": off})
     return pd.DataFrame(found)
 

@@ -6,8 +6,8 @@ curves would be said to cross soon, and real crossings be placed too early. So p
 of the next two factors of FACTOR in n, the change of the lead, in units of what the errors fell over the last such
 factor of the data, has a normal prior around zero. Leads of vision models change as slowly as that (a standard
 deviation of .38, `python -m analysis.benchmark parts=leads`), leads on tabular data as fast as the curves alone let
-them. So a share of the pairs, UNTIED, is drawn without the weight, and all pairs count alike: of both numbers those are
-used that give real pairs left out the best log score for who leads, and whether the lead is lost (docs/estimator.md).
+them. So a share of the pairs, UNTIED, is drawn without the weight, and all pairs count alike. Both numbers are chosen
+by the log score that real pairs get for who leads, and whether the lead is lost (parts=ties; docs/estimator.md).
 Inside the data the curves stay as they were fitted, but for noise that both have in common: that of equal seeds
 (shared_noise.py), and that of the test images, which draws of equal place in both curves share (shared_images.py).
 """
