@@ -22,8 +22,8 @@ from analysis.estimator.crossover.envelope import Families
 from analysis.estimator.crossover.paired_draws import TIE
 from analysis.estimator.curve.fit_curve import Curve, fit_points
 
-CUT = 4.0
-LEAST_ERROR = 1e-6
+_CUT = 4.0
+_LEAST_ERROR = 1e-6
 
 
 def _fits(cases: Sequence[CutCurve], seed: int) -> dict[str, Curve]:
@@ -38,9 +38,9 @@ def _fits(cases: Sequence[CutCurve], seed: int) -> dict[str, Curve]:
 
 def judge_lcdb_pairs(folder: Path, *, most: int, ties: Sequence[float] = (TIE,), seed: int = 0) -> pd.DataFrame:
     """A row per tie and pair, `most` of them, drawn at random: what vision.foretell says, gap and crosses."""
-    cases = [c for c in lcdb_cases(folder, seed) if c.cut == CUT]
+    cases = [c for c in lcdb_cases(folder, seed) if c.cut == _CUT]
     table = {
-        key: (own.n.to_numpy(float), own.test_error.clip(LEAST_ERROR).to_numpy(float))
+        key: (own.n.to_numpy(float), own.test_error.clip(_LEAST_ERROR).to_numpy(float))
         for key, own in pd.read_csv(folder / "lcdb-open.csv.gz").sort_values("n").groupby(["dataset", "learner"])
     }
     curves = {f"{data}/{learner}": dense for (data, learner), dense in table.items()}

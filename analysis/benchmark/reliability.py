@@ -26,8 +26,8 @@ from analysis.estimator.crossover.crossings import LEVEL
 
 LEADS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.97, 1.0)
 MEETS = (0.0, 0.05, 0.2, 0.4, 0.6, 0.8, 1.0)
-FEW = 20  # cases: bins with fewer say little, and no largest gap is taken from them
-DECIDED = 0.9
+_FEW = 20  # cases: bins with fewer say little, and no largest gap is taken from them
+_DECIDED = 0.9
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def bins_of(rows: pd.DataFrame) -> dict[str, list[Bin]]:
 
 
 def largest_gap(bins: list[Bin]) -> float:
-    return max((abs(b.share - b.said) for b in bins if b.of >= FEW), default=float("nan"))
+    return max((abs(b.share - b.said) for b in bins if b.of >= _FEW), default=float("nan"))
 
 
 def render_bins(found: Mapping[str, Mapping[str, list[Bin]]]) -> list[str]:
@@ -98,7 +98,7 @@ def render_bins(found: Mapping[str, Mapping[str, list[Bin]]]) -> list[str]:
                 note = "" if low <= b.said <= high else "off"
                 lines.append(f"| {of} | {b.said:.3f} | {b.share:.3f} ({low:.3f}-{high:.3f}) | {b.of} | {note} |")
         gaps = [f"{of} {largest_gap(bins[what]):.3f}" for of, bins in found.items()]
-        lines += ["", f"Largest gap among bins of {FEW} or more: {', '.join(gaps)}.", ""]
+        lines += ["", f"Largest gap among bins of {_FEW} or more: {', '.join(gaps)}.", ""]
     return lines
 
 
@@ -121,7 +121,7 @@ def reliability_tables(folder: Path, options: dict[str, Any]) -> list[str]:
     lines += ["| set | pairs, or sizes of sweeps | decided at P >= .9 | right |", "|---|---|---|---|"]
     for of, rows in sets.items():
         decided = rows[rows.gap.abs() > LEVEL]
-        sure = decided[(decided.p_vit - 0.5).abs() >= DECIDED - 0.5]
+        sure = decided[(decided.p_vit - 0.5).abs() >= _DECIDED - 0.5]
         right = float(((sure.p_vit > 0.5) == (sure.gap < 0)).mean())
         lines.append(f"| {of} | {len(decided)} | {len(sure) / len(decided):.3f} | {right:.3f} |")
     return lines

@@ -18,13 +18,13 @@ from analysis.benchmark.vision import judge_winners, load_curves
 from analysis.estimator.arrays import Array
 from analysis.estimator.crossover.crossings import LEVEL
 
-TRIED = (0.25, 0.35, 0.5, 0.7, 1.0)
-FREE = (0.0, 0.25, 0.4, 0.5, 0.6, 0.75, 1.0)
-LEAST_P = 0.005  # of 1,000 draws that never do it
+_TRIED = (0.25, 0.35, 0.5, 0.7, 1.0)
+_FREE = (0.0, 0.25, 0.4, 0.5, 0.6, 0.75, 1.0)
+_LEAST_P = 0.005  # of 1,000 draws that never do it
 
 
 def log_loss(p: Array, came: NDArray[np.bool_]) -> float:
-    q = np.clip(p, LEAST_P, 1 - LEAST_P)
+    q = np.clip(p, _LEAST_P, 1 - _LEAST_P)
     return float(-np.mean(np.where(came, np.log(q), np.log(1 - q))))
 
 
@@ -40,18 +40,18 @@ def losses(rows: pd.DataFrame, free: float) -> tuple[float, float]:
 def ties_tables(folder: Path, options: dict[str, Any]) -> list[str]:
     seed = options["seed"]
     sets = {
-        "LCDB": judge_lcdb_pairs(folder, most=options["pairs"], ties=TRIED, seed=seed),
-        "vision": judge_winners(load_curves(folder), ties=TRIED, seed=seed),
+        "LCDB": judge_lcdb_pairs(folder, most=options["pairs"], ties=_TRIED, seed=seed),
+        "vision": judge_winners(load_curves(folder), ties=_TRIED, seed=seed),
     }
-    counts = ", ".join(f"{len(rows) // len(TRIED)} of {of}" for of, rows in sets.items())
+    counts = ", ".join(f"{len(rows) // len(_TRIED)} of {of}" for of, rows in sets.items())
     lines = [
         f"Mean log loss of who leads at the end, and of a crossing before it; pairs cut at a quarter: {counts}.",
         "",
-        f"| set | tie | {' | '.join(f'free {f:g}' for f in FREE)} |",
-        f"|---|---|{'---|' * len(FREE)}",
+        f"| set | tie | {' | '.join(f'free {f:g}' for f in _FREE)} |",
+        f"|---|---|{'---|' * len(_FREE)}",
     ]
     for of, rows in sets.items():
-        for tie in TRIED:
-            both = [losses(rows[rows.tie == tie], f) for f in FREE]
+        for tie in _TRIED:
+            both = [losses(rows[rows.tie == tie], f) for f in _FREE]
             lines.append(f"| {of} | {tie:g} | {' | '.join(f'{lead:.3f}, {meet:.3f}' for lead, meet in both)} |")
     return lines

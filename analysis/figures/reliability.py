@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from analysis.figures.style import COLUMN, CROSSING, STYLE
 
-PANELS = {"leader": "P(the family named leads)", "crossing": "P(crossing)"}
-LOOKS = (("#0072b2", "s"), ("#d55e00", "o"), ("#009e73", "^"))
+_PANELS = {"leader": "P(the family named leads)", "crossing": "P(crossing)"}
+_LOOKS = (("#0072b2", "s"), ("#d55e00", "o"), ("#009e73", "^"))
 
 
 class _Bin(Protocol):
@@ -33,10 +33,10 @@ def draw_reliability(found: Mapping[str, Mapping[str, Sequence[_Bin]]], path: Pa
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(2 * COLUMN, COLUMN), layout="constrained")
-        for ax, (what, label) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
+        for ax, (what, label) in zip(figure.subplots(1, len(_PANELS)), _PANELS.items(), strict=True):
             low = 0.5 if what == "leader" else 0.0
             ax.plot([low, 1], [low, 1], color=CROSSING, linewidth=0.8, zorder=0)
-            for (of, bins), (colour, marker) in zip(found.items(), LOOKS, strict=False):
+            for (of, bins), (colour, marker) in zip(found.items(), _LOOKS, strict=False):
                 own = [b for b in bins[what] if b.of >= fewest]
                 said, share = [b.said for b in own], [b.share for b in own]
                 bars = [[b.share - b.bounds[0] for b in own], [b.bounds[1] - b.share for b in own]]
