@@ -34,6 +34,8 @@ from analysis.pilot.plan import (
 from analysis.pilot.reading import reading_lines
 from analysis.pilot.run import PilotProgress, run_pilot
 from analysis.pilot.sweep import Clock, Sweeps, TimeUp, measure_rates
+from analysis.pilot.transfer import parse_starts
+from analysis.pilot.transfer_command import LARGE, advise_from_weights
 from scaling.config.cell_config import ConfigError
 from scaling.config.data_words import DATA_KEYS, data_config
 from scaling.records.files import write_whole
@@ -48,6 +50,9 @@ Ctrl-C ends the sweep and still gives advice; the same command goes on where it 
                        scaling.train say how they are read. Files that cannot be read are set aside and listed
                        (data.skip_unreadable=false refuses them)
   time_limit=30m       all in all: 90s, 30m, 2h
+  start=scratch        or pretrained, with weights=[A,B]: checkpoints of both families, by their names in conf/weights/
+                       or the folders of finished runs that kept their weights: probes on their frozen features, then
+                       fine-tunes as far as the time allows
   out=runs             where the runs go, in a folder of their own
   workers=N            runs side by side; as many as there are cores by default
   device=auto          or cpu, cuda, mps
@@ -55,10 +60,9 @@ Ctrl-C ends the sweep and still gives advice; the same command goes on where it 
 OWN_CHOICE = ("image_size", "train_size", "subset_seed", "locality", "permute_patch", "permute_seed", "augment")
 READING = ("data", *(f"data.{key}" for key in ("root", "name", "layout", "leaks", "group", "val_share", "test_share")))
 _DATA_KEYS = tuple(key for key in DATA_KEYS if key.removeprefix("data.") not in OWN_CHOICE)
-KEYS = ("data.root", "time_limit", "out", "workers", "device", "--json", *_DATA_KEYS)
+KEYS = ("data.root", "time_limit", "start", "weights", "out", "workers", "device", "--json", *_DATA_KEYS)
 _LITERALS = ("true", "false", "null")  # what settings mean by them, never texts
 ADVICE_SECONDS = 20.0  # kept for ending the sweep and for the fits
-LARGE = 2_000  # test images that are used at most
 
 
 def _seconds(text: str) -> float:
@@ -72,6 +76,12 @@ def _check_words(values: dict[str, str]) -> None:
     for key in ("data.root", "time_limit"):
         if not values.get(key):
             raise InputError(f"{key}= is missing; --help says what it is")
+    start = values.get("start", "pretrained" if "weights" in values else "scratch")
+    if start not in ("scratch", "pretrained"):
+        raise InputError(f"start={start} is neither scratch nor pretrained")
+    if (start == "pretrained") != ("weights" in values):
+        need = "needs weights=[A,B]" if start == "pretrained" else "takes no weights="
+        raise InputError(f"start={start} {need}: checkpoints of both families, such as [resnet50_a1,deit_s]")
     if "workers" in values and not re.fullmatch(r"[1-9]\d*", values["workers"]):
         raise InputError(f"workers={values['workers']} is not a number of workers")
 
@@ -200,6 +210,7 @@ def _options_of(values: dict[str, str], found: Look) -> tuple[str, ...]:
 
 def run(values: dict[str, str]) -> int:
     _check_words(values)
+    starts = parse_starts(values["weights"]) if "weights" in values else []
     begun = time.monotonic()
     limit = _seconds(values["time_limit"])
     clock = Clock(begun + max(0.0, limit - ADVICE_SECONDS))
@@ -219,6 +230,9 @@ def run(values: dict[str, str]) -> int:
     told = [line for line in found.lines() if not line.startswith(("not used", "set aside"))]  # the notes say those
     for line in (*place.notes, *found.found.notes, *told):
         _say(line)
+    if starts:
+        advise_from_weights(sweeps, found, starts, available=available, limit=limit, values=values)
+        return 130 if clock.stopped else 0
     try:
         design, rates = _design(sweeps, found, available, limit, about(found, values))
     except TimeUp:

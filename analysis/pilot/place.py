@@ -39,6 +39,7 @@ def _settings(values: Mapping[str, str]) -> str:
     """Marks settings of the data that other runs follow from; empty where none is given."""
     given = {k: v for k, v in values.items() if k.startswith("data.") and k not in _NOT_SETTINGS}
     given = {k: v for k, v in given.items() if not k.startswith("data.columns.")}
+    given |= {k: values[k] for k in ("weights",) if k in values}
     return f"-{hashlib.sha256(json.dumps(sorted(given.items())).encode()).hexdigest()[:4]}" if given else ""
 
 

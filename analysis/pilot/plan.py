@@ -168,9 +168,14 @@ def designs(*, classes: int, available: int, median_side: int, test_images: int,
     return sorted(found, key=lambda d: -_worth(d, available=available, top=tops[0]))
 
 
+def images_for(largest: int) -> int:
+    """Images that are needed to train on the largest size: a fifth of them is kept for validation."""
+    return math.ceil(largest / 0.8)
+
+
 def images_used(design: Design) -> int:
-    """Training images that are decoded: a fifth more than the largest size is kept for validation."""
-    return math.ceil(design.sizes[-1] / 0.8)
+    """Training images that are decoded."""
+    return images_for(design.sizes[-1])
 
 
 def choose_design(found: Sequence[Design], seconds: float) -> Design | None:
