@@ -61,6 +61,13 @@ class CellsSweeper(Sweeper):
             raise ConfigError(f"torchrun runs a cell in its own processes: leave hydra/launcher={launcher} out")
         words = job_words(self.loader, self.cells, self.params, arguments)
         composer = Composer(self.loader, self.config)
+        if composer.study(words[0]).design == "adaptive":
+            from hydra_plugins.scaling_plugins.crossover_sweeper import sweep_adaptively
+
+            status = sweep_adaptively(composer, words, self.launcher if launcher != "pool" else None, self.config)
+            if status:
+                sys.exit(status)
+            return []
         if launcher == "pool":
             with local_runner() as runner:
                 status = finish(*run_study(composer, words, runner))

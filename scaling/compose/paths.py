@@ -23,7 +23,7 @@ if not OmegaConf.has_resolver("scaling_root"):
     OmegaConf.register_new_resolver("scaling_root", lambda: str(ROOT))
 
 # Settings that say where and how to run, not what: a record's row does without them.
-STUDY = ("dry_run", "recipe", "tune", "tuning", "check", "check_at")
+STUDY = ("dry_run", "recipe", "tune", "tuning", "check", "check_at", "design", "stop")
 _NOT_IDENTITY = ["hydra", "sweeps", "wandb"]
 _NOT_IDENTITY += [f.name for f in dataclasses.fields(CellConfig) if not f.metadata.get("result", True)]
 

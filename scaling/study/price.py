@@ -168,6 +168,14 @@ def _with_features_once(cells: Sequence[CellConfig], seconds: Sequence[float | N
     return paid
 
 
+def seconds_each(cells: Sequence[CellConfig]) -> list[float]:
+    """What each cell is expected to take here; where no rate is to be had, its share of the work in arbitrary units."""
+    rates, _ = find_rates(cells)
+    known = [_seconds(cell, rates) for cell in cells]
+    work = [1e-6 * cell.steps * cell.optim.batch_size * cell.data.image_size**2 for cell in cells]
+    return [s if s is not None else w for s, w in zip(known, work, strict=True)] if None not in known else work
+
+
 def price(cells: Sequence[CellConfig], *, workers: int | None = None, own_gpus: bool = False) -> Cost:
     """The cost of cells that are all to be run, the longest first.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from scaling.config import CellConfig, ConfigError
 from scaling.records.cell_folder import Stamp, record_stamp, recorded
@@ -13,6 +13,7 @@ from scaling.records.record import RecordError
 from scaling.sweep.pool import Pool
 from scaling.sweep.progress import Progress
 
+More = Callable[[Collection[str], int], bool]
 _MAX_STOPS = 3  # of one cell whose workers are told to stop though the sweep is not
 
 
@@ -28,9 +29,24 @@ class Reach:
         self.reached: list[CellConfig] = []
         self.stops: Counter[str] = Counter()
 
-    def run(self, pool: Pool, *, fail_fast: bool) -> None:
-        """Runs until every cell has ended, here or elsewhere; with `fail_fast` until one has failed."""
-        while self.queue or self.elsewhere or pool.running:
+    def add(self, cell: CellConfig, stamp: Stamp) -> None:
+        """One more cell that is due. `stamp`: of its record, from before it was looked at."""
+        self.queue.append(cell)
+        self.stamps[cell.cell_name] = stamp
+        self.progress.add(cell)
+
+    def run(self, pool: Pool, *, fail_fast: bool, more: More | None = None) -> None:
+        """Runs until every cell has ended, here or elsewhere; with `fail_fast` until one has failed.
+
+        Args:
+            more: adds cells when there is room for some, and says whether it did.
+        """
+        while True:
+            if more is not None and not self.queue and pool.has_room():
+                busy = [cell.cell_name for cell in (*pool.running, *self.elsewhere)]
+                more(busy, pool.count - len(pool.running))
+            if not (self.queue or self.elsewhere or pool.running):
+                return
             while self.queue and pool.has_room():
                 cell = self.queue.pop(0)
                 pool.give(cell, self.stamps[cell.cell_name])

@@ -23,6 +23,11 @@ class Progress:
         self._next = self._begun
         self._quiet, self._terminal = quiet, sys.stderr.isatty()
 
+    def add(self, cell: CellConfig) -> None:
+        """One more cell than was known at the start."""
+        self._left[cell.cell_name] = cell
+        self._total += 1
+
     def start(self, headline: str) -> None:
         self._print(headline, stays=True)
         self._next = time.monotonic() + (1 if self._terminal else 30)

@@ -92,14 +92,15 @@ class Families:
 
     def lead(self, vit: Models, cnn: Models, n: Array) -> Lead:
         """Draws of both envelopes at n, paired: the same pairs at every n."""
-        pairs = self._paired(vit, cnn)
+        pairs = self.pairs(vit, cnn)
         return Lead(self.envelope(vit, n)[pairs.first], self.envelope(cnn, n)[pairs.second])
 
     def tied(self, vit: Models, cnn: Models) -> int:
         """So many of the first pairs in `lead` are tied (paired_draws.py)."""
-        return self._paired(vit, cnn).tied
+        return self.pairs(vit, cnn).tied
 
-    def _paired(self, vit: Models, cnn: Models) -> Pairs:
+    def pairs(self, vit: Models, cnn: Models) -> Pairs:
+        """Which draw of the ViTs' envelope goes with which of the CNNs'."""
         if (vit, cnn) not in self._pairs:
             low, high = self.range(vit, cnn)
             self._pairs[vit, cnn] = pair_draws(

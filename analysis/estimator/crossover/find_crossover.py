@@ -25,6 +25,7 @@ from analysis.estimator.rows.check import checked
 from analysis.estimator.rows.metric import Metric, metric_of
 from analysis.estimator.rows.selection import Selection, select
 from analysis.estimator.rows.table import Reading, questions_of, read_results
+from scaling.records.design_plan import LARGEST
 
 MIXED = ("device", "precision", "threads", "torch_version", "git_commit")
 
@@ -212,11 +213,24 @@ def find_crossover(
     return answer(*parts[0], metric=measure, axis=axis, terms=terms)
 
 
-def compare(families: Families, vit: Models, cnn: Models, *, level: float, within: float = EQUIVALENT) -> Verdict:
-    """The verdict of the curves alone on two groups of models."""
+def compare(
+    families: Families,
+    vit: Models,
+    cnn: Models,
+    *,
+    level: float,
+    within: float = EQUIVALENT,
+    largest: float | None = None,
+) -> Verdict:
+    """The verdict of the curves alone on two groups of models.
+
+    `largest`: the size that the horizon counts from, where that is beyond the measured ones.
+    """
     if not vit or not cnn:
         return NO_VERDICT
     sizes = families.sizes(vit, cnn)
+    if largest is not None:
+        sizes = dataclasses.replace(sizes, high=max(sizes.high, largest))
     grid = make_grid(sizes.low, sizes.high, sizes.common)
     lead = families.lead(vit, cnn, grid)
     return decide(grid, lead.difference, sizes=sizes, level=level, within=within)
@@ -237,8 +251,12 @@ def answer(
     checks += interpolation_peak(families.curves, fitted, axis)
     failed = terms.audit and any(c.status == "failed" for c in checks)
 
+    largest = float(rows[LARGEST].max()) if LARGEST in rows.columns and rows[LARGEST].notna().any() else None
+
     def verdict_of(vit: Models, cnn: Models) -> Verdict:
-        return _hold_back(compare(families, vit, cnn, level=terms.level, within=terms.equivalent_within), failed)
+        within = terms.equivalent_within
+        found = compare(families, vit, cnn, level=terms.level, within=within, largest=largest)
+        return _hold_back(found, failed)
 
     counts = fitted["model"].value_counts()
     pairs = tuple(

@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.arguments import InputError
 from analysis.estimator.rows.files.sniff import Sniffed, read_any
 from analysis.estimator.rows.wrong_files import with_wrong_files
+from scaling.records.design_plan import DESIGN, LARGEST, PLAN_FILE, PlanError, largest_of, read_plan
 from scaling.records.record import RecordError, find_records, read_record
 
 PROVENANCE = "provenance"  # where a row was read: a file, or wandb:ENTITY/PROJECT/RUN; a table's own is kept
@@ -42,9 +43,24 @@ def _read_folder(path: Path) -> pd.DataFrame:
     if not files:
         raise InputError(f"{path}: no record.json in this folder or below")
     try:
-        return pd.DataFrame([read_record(file).to_dict() | {PROVENANCE: str(file)} for file in files])
+        table = pd.DataFrame([read_record(file).to_dict() | {PROVENANCE: str(file)} for file in files])
     except RecordError as error:
         raise InputError(str(error)) from error
+    try:
+        return _with_plans(table)
+    except PlanError as error:
+        raise InputError(str(error)) from error
+
+
+def _with_plans(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a folder, with DESIGN and LARGEST where the plan of an adaptive design lies beside their runs."""
+    places = [Path(record).parent.parent / PLAN_FILE for record in table[PROVENANCE]]
+    plans = {place: largest_of(read_plan(place)) for place in set(places) if place.is_file()}
+    if not plans:
+        return table
+    largest = [plans.get(place, {}).get(str(name)) for place, name in zip(places, table["name"], strict=True)]
+    column = pd.Series(largest, table.index, dtype=float)
+    return table.assign(**{DESIGN: column.notna().map({True: "adaptive", False: None}), LARGEST: column})
 
 
 def _read_wandb(project: str, filters: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
