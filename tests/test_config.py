@@ -38,7 +38,7 @@ def test_optimisers_compose_for_any_model(make_cell: Callable) -> None:
     assert (cell.optim.name, cell.optim.lr) == ("sgd", 0.1)
 
 
-# Those that start from a sweep's own weights have none to start from here (tests/test_adapt_sweeps.py).
+# Those that start from a sweep's own weights have none to start from here.
 FROM_NOTHING = [path for path in sorted(SWEEPS.glob("*.yaml")) if "init_from" not in path.read_text(encoding="utf-8")]
 
 
