@@ -11,13 +11,15 @@ import pytest
 import torch
 
 from scaling.compose.recipe import Entry, Recipe, recipe_words, write_recipe
+from scaling.compose.study_config import StudyConfig
 from scaling.config import CellConfig, ConfigError
 from scaling.data.splits import load_splits
 from scaling.data.subsets.nested_order import first_of_each, nested_order
 from scaling.records.record import Record, read_record
 from scaling.records.wrong_images import read_wrong_images
-from scaling.study.command import cells_of
+from scaling.study.command import cells_of, read_command
 from scaling.study.price import price
+from scaling.study.tuner import Tuner
 from scaling.training import cell as cell_module
 from scaling.training.cell import run_cell
 from scaling.training.features import last_linear
@@ -141,6 +143,22 @@ def test_a_recipe_tuned_from_scratch_is_not_a_fine_tunes(make_cell: Callable, ke
     path = write_recipe(both, tmp_path / "both.yaml", headline="of both")
     assert recipe_words([str(path)], cell, ()) == ("optim.lr=0.3",)
     assert recipe_words([str(path)], tuned, ()) == ("optim.lr=0.02",)
+
+
+def test_tuning_looks_for_the_rates_of_fresh_models_and_of_fine_tunes_apart(kept: Path) -> None:
+    words = ["-m", *WORDS, "model=resnet8", "sweep=tuned", "data.train_size=16,64"]
+    started = [f"init_from={kept}", "adapt=probe,full"]
+    composer, fresh = read_command(words)
+    _, tuned = read_command([*words, *started])
+    study = StudyConfig(tune="optim.lr")
+    jobs = [composer.job(job) for job in (*fresh, *tuned)]
+    assert len(jobs) == 6
+    tuner = Tuner(composer, jobs, study, lambda trials: None)
+    assert sorted(init for _, _, init in tuner.templates) == ["pretrained", "scratch"]
+    assert {job.cell.adapt for job in tuner.templates.values()} == {None, "full"}
+    assert len({len(search.grid()) for search in tuner.searches([16, 64])}) == 1  # the same number of trials
+    with pytest.raises(ConfigError, match="all cells are probes"):
+        Tuner(composer, [job for job in jobs if job.cell.adapt == "probe"], study, lambda trials: None)
 
 
 def test_probes_of_a_chain_are_priced_by_its_largest_size(

@@ -164,10 +164,11 @@ class MadeUpTuner(Tuner):
         cell = SimpleNamespace(
             optim=SimpleNamespace(lr=6e-3),
             data=SimpleNamespace(name="strokes", locality=1.0, image_size=18, train_size=1),
+            start=None,
             model_label="vit",
             num_classes=10,
         )
-        self.templates = {("vit", Question("strokes", 1.0, 18, 10)): SimpleNamespace(cell=cell)}  # type: ignore[dict-item]
+        self.templates = {("vit", Question("strokes", 1.0, 18, 10), "scratch"): SimpleNamespace(cell=cell)}  # type: ignore[dict-item]
         self._of_size = {}
         self._rng, self._exponent, self.shared = np.random.default_rng(seed), exponent, {}
         self._off = 2 ** self._rng.uniform(-1.5, 1.5)
