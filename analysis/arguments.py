@@ -31,13 +31,14 @@ TABLE_KEYS = """  results=PATH         records, CSV, Parquet or JSONL file, wand
   test_examples=N      images in the test set, where no column says it
   audit=on             off: the verdict as the curves alone have it
   seed=0               of the replicates
+  records=trust        take records that were changed after they were written, too
   bracket=LABEL:9e6-90e6   a published bracket to show beside the estimate: the ViT is worse at the first number of
                        images and better from the second on; several as [A,B]"""
 
 TABLE_WORDS = (
     *("results", "columns.*", "family.vit", "family.cnn", "wide.vit", "wide.cnn", "filters.*", "metric", "better"),
     *("range", "axis", "total_images", "tuned", "level", "audit", "seed", "bracket", "dry_run"),
-    *("equivalent_within", "test_examples"),
+    *("equivalent_within", "test_examples", "records"),
 )
 RunWords = Callable[[dict[str, str]], int]  # what a command does with its words; returns the exit status
 
@@ -75,6 +76,7 @@ class TableArguments:
     equivalent_within: float = 0.05
     test_examples: int | None = None
     brackets: tuple[str, ...] = ()
+    trust: bool = False  # also records that were changed after they were written
 
 
 def _unquote(text: str) -> str:
@@ -153,6 +155,8 @@ def parse_table(values: dict[str, str]) -> TableArguments:
         options["seed"] = int(_number("seed", values.pop("seed"), -0.5, 2.0**63))
     if "audit" in values:
         options["audit"] = _switch("audit", values.pop("audit"))
+    if "records" in values:
+        options["trust"] = among("records", [values.pop("records")], ("check", "trust")) == ("trust",)
     if "bracket" in values:
         options["brackets"] = split_list(values.pop("bracket"))
     columns, families, filters, wide = {}, {}, {}, {}

@@ -9,9 +9,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.advise.train_commands import exact_command
+from analysis.advise.train_commands import exact_command, refused_word
 from analysis.arguments import TABLE_WORDS, InputError, TableArguments, run_command, with_table
 from analysis.estimator.rows.table import load
+from scaling.records.files import printable
 
 USAGE = """usage: python -m analysis.rerun results=PATH [name=TEXT] [data.root=DIR] [out=DIR]
 
@@ -36,6 +37,11 @@ def run(table: TableArguments, own: dict[str, str]) -> int:
     records: list[dict[str, Any]] = rows.to_dict("records")  # type: ignore[assignment]
     commands = [exact_command(row, changes) for row in records]
     runnable = [c for c in commands if c is not None]
+    refused = [(row["name"], word) for row in records if (word := refused_word(row)) is not None]
+    if refused:
+        name, word = refused[0]
+        more = f", and {len(refused) - 1} rows more" if len(refused) > 1 else ""
+        raise InputError(f"{printable(str(name))} holds {word}{more}")
     if not runnable:
         raise InputError(f"no row whose name contains {wanted!r} holds overrides that run it again")
     print("\n".join(runnable))

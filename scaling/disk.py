@@ -69,17 +69,22 @@ def _is_cell(folder: Path) -> bool:
     return any((folder / name).exists() for name in (FILE_NAME, "curve.csv")) or any(folder.glob(CHECKPOINTS))
 
 
+def _is_own(folder: Path) -> bool:
+    """Whether a folder lies here; what a link leads to belongs to somebody else."""
+    return folder.is_dir() and not folder.is_symlink()
+
+
 def find_items(out: Path, sweep: str | None = None) -> list[Item]:
     """Everything below `out` (of one sweep if it is named) and in the cache."""
     items: list[Item] = []
-    for folder in sorted(path for path in out.iterdir() if path.is_dir()) if out.is_dir() else []:
+    for folder in sorted(path for path in out.iterdir() if _is_own(path)) if out.is_dir() else []:
         if sweep not in (None, folder.name):
             continue
         by_folder = {name: kind for kind, name in SWEEP_FOLDERS.items()}
         for path in sorted(folder.iterdir()):
             if path.name in by_folder:
                 items.append(Item(folder.name, by_folder[path.name], path, _size(path)))
-            elif path.is_dir() and _is_cell(path):
+            elif _is_own(path) and _is_cell(path):
                 items += _cell_items(folder.name, path)
             else:
                 items.append(Item(folder.name, "other", path, _size(path)))
@@ -115,7 +120,7 @@ def remove(items: Sequence[Item]) -> int:
     for item in items:
         try:
             if item.cell is None:
-                shutil.rmtree(item.path) if item.path.is_dir() else item.path.unlink()
+                shutil.rmtree(item.path) if _is_own(item.path) else item.path.unlink()
             else:
                 with cell_lock(item.cell):
                     item.path.unlink(missing_ok=True)
@@ -143,8 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown:
         print(f"error: remove={','.join(unknown)}: the kinds are {', '.join(REMOVABLE)}; records stay", file=sys.stderr)
         return 2
-    if sweep is not None and not (out / sweep).is_dir():
-        print(f"error: {out / sweep} is not there", file=sys.stderr)
+    if sweep is not None and (Path(sweep).name != sweep or not _is_own(out / sweep)):
+        print(f"error: {out / sweep} is not there, or is no folder of a sweep", file=sys.stderr)
         return 2
     items = find_items(out, sweep)
     print(table(items))

@@ -26,6 +26,7 @@ from scaling.records.exit_status import exit_status
 from scaling.records.files import one_line, write_whole
 from scaling.records.question import IN_EVERY_KEY
 from scaling.records.record import FILE_NAME, Record, find_records, read_record
+from scaling.records.replay import ReplayError, replayed
 
 USAGE = """usage: python -m scaling.inspect run=PATH [images=128]
        python -m scaling.inspect checkpoint=FILE model=NAME data=NAME [key=value ...] [out=DIR] [images=128]
@@ -52,7 +53,11 @@ def _compose(words: Sequence[str]) -> CellConfig:
 
 def _cell(record: Record) -> CellConfig:
     """The cell that a record is of. Where its weights came from does not matter any more."""
-    return _compose([word for word in record.overrides if not word.startswith(("init_from=", "pretrained="))])
+    try:
+        words = replayed(record.overrides)
+    except ReplayError as error:
+        raise ConfigError(f"the record of {record.name} holds {error}") from error
+    return _compose([word for word in words if not word.startswith(("init_from=", "pretrained="))])
 
 
 def _places(cell: CellConfig, grid: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -9,12 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from scaling import __version__, train
 from scaling.config import CellConfig, ConfigError
-from scaling.records.cell_folder import CHECKPOINTS, recorded
+from scaling.records.cell_folder import recorded
 from scaling.records.exit_status import exit_status
-from scaling.records.files import last_line
+from scaling.records.files import last_line, printable
 from scaling.records.lock import LOCK_FILE, holder, is_held
 from scaling.records.record import Record, RecordError
 from scaling.study.command import cells_of
@@ -29,6 +31,7 @@ the words of the sweep's own command (python -m scaling.train ...).
   --command TEXT     the exact command of every cell whose name contains TEXT
   --watch [SECONDS]  again every few seconds (5), until nothing is missing
 """
+MOST_NAMED = 50  # cells of one state that a summary names
 STATES = ("finished", "running", "failed", "diverged", "damaged", "foreign", "missing")
 
 
@@ -44,6 +47,7 @@ class CellStatus:
     state: str
     text: str = ""
     record: Record | None = None
+    saved: int = 0  # steps that a checkpoint holds
 
 
 def find_cells(arguments: Sequence[str]) -> list[CellConfig]:
@@ -55,26 +59,29 @@ def find_cells(arguments: Sequence[str]) -> list[CellConfig]:
     return list({(cell.folder, cell.config_hash): cell for cell in found}.values())
 
 
-def _checkpointed(cell: CellConfig) -> int:
-    """Steps that a checkpoint holds."""
-    steps = [re.match(r"checkpoint-(\d+)-", path.name) for path in cell.folder.glob(CHECKPOINTS)]
-    return max((int(match[1]) for match in steps if match), default=0)
+def _inside(folder: Path) -> list[str]:
+    """The names in a cell's folder; asked for once, since every look at a file costs as much."""
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def status_of(cell: CellConfig) -> CellStatus:
     """How one cell stands now."""
-    steps = _checkpointed(cell)
+    names = _inside(cell.folder)
+    steps = max((int(match[1]) for name in names if (match := re.match(r"checkpoint-(\d+)-.*\.pt$", name))), default=0)
     saved = f"checkpoint at step {steps} of {cell.steps}" if steps else ""
-    if is_held(cell.folder):
-        return CellStatus(cell, "running", ", ".join(filter(None, (holder(cell.folder), saved))))
+    if LOCK_FILE in names and is_held(cell.folder):
+        return CellStatus(cell, "running", ", ".join(filter(None, (holder(cell.folder), saved))), saved=steps)
     try:
-        record = recorded(cell)
+        record = recorded(cell) if names else None
     except RecordError as error:
-        return CellStatus(cell, "damaged", str(error))
+        return CellStatus(cell, "damaged", str(error), saved=steps)
     except ConfigError as error:
-        return CellStatus(cell, "foreign", str(error))
+        return CellStatus(cell, "foreign", str(error), saved=steps)
     if record is None:
-        return CellStatus(cell, "missing", saved)
+        return CellStatus(cell, "missing", saved, saved=steps)
     return CellStatus(cell, record.status, last_line(record.error_text, otherwise=""), record)
 
 
@@ -102,7 +109,7 @@ def seconds_left(found: Sequence[CellStatus], rates: Rates) -> float | None:
             cost = rates.seconds(status.cell)
             if cost is None:
                 return None
-            cost *= 1 - _checkpointed(status.cell) / status.cell.steps if status.state == "missing" else 1
+            cost *= 1 - status.saved / status.cell.steps if status.state == "missing" else 1
             total += max(0.0, cost - _running_seconds(status.cell)) if status.state == "running" else cost
     running = sum(status.state == "running" for status in found)
     return total / (running or worker_count([status.cell for status in found]))
@@ -123,7 +130,10 @@ def summary(found: Sequence[CellStatus], words: Sequence[str]) -> str:
         text += "; time left: " + ("not known yet" if left is None else f"about {clock(left)} at {side} at a time")
     lines.append(text)
     for state in ("running", "failed", "diverged", "damaged", "foreign"):
-        lines += [f"{s.state}: {s.cell.cell_name}: {s.text}" for s in found if s.state == state]
+        mine = [s for s in found if s.state == state]
+        lines += [f"{s.state}: {s.cell.cell_name}: {printable(s.text)}" for s in mine[:MOST_NAMED]]
+        if len(mine) > MOST_NAMED:
+            lines.append(f"{state}: {len(mine) - MOST_NAMED:,} more; --list names all")
     again = shlex.join(words)
     if counts["missing"] and not counts["running"]:
         lines.append(f"the rest runs with: python -m scaling.train {again}")
@@ -137,7 +147,7 @@ def _watch(cells: Sequence[CellConfig], words: Sequence[str], every: float) -> N
     while True:
         found = [status_of(cell) for cell in cells]
         if sys.stdout.isatty():
-            print("\033[H\033[2J", end="")
+            os.write(sys.stdout.fileno(), b"\033[H\033[2J")  # what is printed has no escape codes
         print(summary(found, words), flush=True)
         if not any(status.state in ("running", "missing") for status in found):
             return

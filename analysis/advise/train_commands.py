@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.estimator.rows.selection import overrides_of
+from scaling.records.replay import ReplayError, replayed
 from scaling.records.words import hydra_value
 
 
@@ -55,9 +56,23 @@ def _exact(rate: float) -> str:
     return short if float(short) == rate else repr(float(rate))
 
 
+def _known_words(row: Mapping[str, Any]) -> list[str] | None:
+    """The row's words; None where it has none, or others than settings of a cell: what is printed may be run."""
+    return None if refused_word(row) else replayed(overrides_of(row) or ()) or None
+
+
+def refused_word(row: Mapping[str, Any]) -> str | None:
+    """What is wrong with a row's words, if something is."""
+    try:
+        replayed(overrides_of(row) or ())
+    except (ReplayError, ValueError) as error:  # the latter: quotes that do not close
+        return str(error)
+    return None
+
+
 def command(row: Mapping[str, Any], cells: Cells, *, out: str | None = None) -> str | None:
     """The command line that runs `cells` with the recipe of `row`; None where the row cannot be run again."""
-    known = overrides_of(row)
+    known = _known_words(row)
     if known is None:
         return None
     values = dict(word.split("=", 1) for word in known if "=" in word)
@@ -78,7 +93,7 @@ def command(row: Mapping[str, Any], cells: Cells, *, out: str | None = None) -> 
 
 def exact_command(row: Mapping[str, Any], changes: Mapping[str, str]) -> str | None:
     """The command line that runs a row again, with the values of `changes` in place of its own; None without one."""
-    known = overrides_of(row)
+    known = _known_words(row)
     if known is None:
         return None
     kept = [word for word in known if word.partition("=")[0] not in changes]

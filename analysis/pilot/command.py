@@ -30,6 +30,7 @@ from analysis.pilot.plan import (
     from_dict,
     image_sizes,
     images_used,
+    rates_from_dict,
 )
 from analysis.pilot.reading import reading_lines
 from analysis.pilot.run import PilotProgress, run_pilot
@@ -148,11 +149,13 @@ def _design(
     """
     path = sweeps.folder / PLAN
     if path.exists():
-        known = json.loads(path.read_text(encoding="utf-8"))
-        speeds = known["rates"].pop("images_per_second")
-        by_side = {m: {int(side): speed for side, speed in sides.items()} for m, sides in speeds.items()}
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+            planned = from_dict(known["design"]), rates_from_dict(known["rates"])
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            raise InputError(f"{path} is no plan of this command; without that file it starts anew") from error
         _say("going on with the plan of the first call")
-        return from_dict(known["design"]), MachineRates(by_side, **known["rates"])
+        return planned
     options, rates = _options(sweeps, found, available, limit)
     design = choose_design(options, sweeps.clock.left())
     if design is None:

@@ -196,6 +196,29 @@ def design_to_dict(design: Design) -> dict[str, Any]:
 
 
 def from_dict(values: Mapping[str, Any]) -> Design:
-    pair = PAIRS[values["pair"]]
-    rest = {k: values[k] for k in ("image_size", "augment", "steps", "seeds", "seconds")}
-    return Design(pair=pair, sizes=tuple(values["sizes"]), **rest)
+    """The design that a plan's file holds; its values become words of a command, so each is what it has to be.
+
+    Raises:
+        ValueError, KeyError, TypeError, IndexError: it holds no design.
+    """
+    pair, augment = PAIRS[values["pair"]], str(values["augment"])
+    if augment not in (name for name, _ in RECIPES):
+        raise ValueError(f"augment={augment}")
+    counts = {key: int(values[key]) for key in ("image_size", "steps", "seeds")}
+    sizes = tuple(int(size) for size in values["sizes"])
+    return Design(pair=pair, augment=augment, sizes=sizes, seconds=float(values["seconds"]), **counts)
+
+
+def rates_from_dict(values: Mapping[str, Any]) -> MachineRates:
+    """The rates that a plan's file holds.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it holds none.
+    """
+    speeds = {
+        str(model): {int(side): float(speed) for side, speed in sides.items()}
+        for model, sides in values["images_per_second"].items()
+    }
+    lr = {str(model): float(rate) for model, rate in values["lr"].items()}
+    start, decode = float(values["start_seconds"]), float(values["decode_seconds"])
+    return MachineRates(speeds, lr, int(values["workers"]), start, decode)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.arguments import TABLE_KEYS, TABLE_WORDS, InputError, TableArguments, run_command, split_list, with_table
 from scaling import __version__
-from scaling.records.files import write_whole
+from scaling.records.files import write_together
 from scaling.records.wrong_images import WRONG_FILE
 
 if TYPE_CHECKING:
@@ -81,29 +81,23 @@ def _fit(crossover: Crossover, model: str) -> dict[str, Any]:
     }
 
 
-def _remove_old(folder: Path, kept: set[str]) -> None:
-    """Figures of an earlier report in this folder that this one does not have; nothing else that lies there."""
+def _remove_old(out: Path, kept: set[str]) -> None:
+    """What an earlier report in this folder had of ours and this one has not; nothing else that lies there."""
     from analysis.figures.render import FIGURES, FORMATS, WHOLE
 
     ours = re.compile(rf"({'|'.join(FIGURES)})-\d+\.({'|'.join(FORMATS)})|({'|'.join(WHOLE)})\.({'|'.join(FORMATS)})")
-    for file in folder.iterdir():
-        if ours.fullmatch(file.name) and file.name not in kept:
+    for file in (out / "figures").glob("*"):
+        if ours.fullmatch(file.name) and f"figures/{file.name}" not in kept:
             file.unlink()
-
-
-def _write_bits(content: bytes | None, path: Path) -> None:
-    """The bits of the rows in results.csv, so that the file gives the same answer as the folder; an old file goes."""
-    if content is None:
-        path.unlink(missing_ok=True)
-    else:
-        write_whole(path, content)
+    if WRONG_FILE not in kept:
+        (out / WRONG_FILE).unlink(missing_ok=True)
 
 
 def run(arguments: TableArguments, own: dict[str, str]) -> int:
     from analysis.estimator.crossover.questions import answer_all, understood
     from analysis.estimator.crossover.tables import all_tables
     from analysis.estimator.crossover.wording import verdict_sentence
-    from analysis.estimator.rows.table import write_csv
+    from analysis.estimator.rows.table import csv_text
     from analysis.estimator.rows.wrong_files import pack_bits
     from analysis.figures.render import FORMATS, draw_all
     from analysis.report.page_data import chart
@@ -140,13 +134,11 @@ def run(arguments: TableArguments, own: dict[str, str]) -> int:
     groups = [c.to_dict() for c in crossovers]
     files["crossover.json"] = _json({"schema": 1, "level": arguments.level, "headline": 0, "groups": groups})
 
-    for folder in (out, out / "figures", out / "tables"):
-        folder.mkdir(parents=True, exist_ok=True)
-    _remove_old(out / "figures", set(drawn.files))
-    write_csv(table, out / "results.csv")
-    _write_bits(pack_bits(table), out / WRONG_FILE)
-    for name, content in files.items():  # crossover.json comes last: where it is, the report is complete
-        write_whole(out / name, content.encode() if isinstance(content, str) else content)
+    bits = pack_bits(table)  # of the rows in results.csv, so that the file gives the same answer as the folder
+    files = {"results.csv": csv_text(table)} | ({} if bits is None else {WRONG_FILE: bits}) | files
+    # crossover.json comes last: where it is, the report is complete
+    write_together(out, {name: text.encode() if isinstance(text, str) else text for name, text in files.items()})
+    _remove_old(out, set(files))
     for crossover in crossovers:
         print(verdict_sentence(crossover))
     print(f"Report: {out / 'report.html'}")
@@ -172,6 +164,7 @@ def _given(arguments: TableArguments, own: dict[str, str]) -> list[str]:
         if field.name in SHOWN and value != getattr(default, field.name):
             given.append(f"{field.name}={value}")
     given += ["tuned=yes"] if arguments.tuned else []
+    given += ["records=trust"] if arguments.trust else []
     return given + ([] if arguments.audit else ["audit=off"]) + [f"{k}={v}" for k, v in own.items()]
 
 

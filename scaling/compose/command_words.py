@@ -19,6 +19,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from scaling.compose.foreign import refuse_lookup
 from scaling.compose.own_sweeps import register_sweep
 from scaling.compose.paths import CONF, SWEEPS, list_options
 from scaling.compose.start_weights import inherit
@@ -118,6 +119,8 @@ def _check_word(word: str) -> None:
     key, equals, value = word.partition("=")
     if equals and not key.lstrip("+~"):
         raise ConfigError(f"{word!r}: there is no key before the =")
+    if not key.startswith("hydra."):  # what Hydra itself is told is in no record
+        refuse_lookup(key, value)
     for name in re.findall(r"(?<!\\)\$\{([\w.]+)\}", value):
         if name not in _settings() and not name.startswith("hydra"):
             raise ConfigError(f"{word}: ${{{name}}} stands for no setting; the nearest is ${{{nearest_setting(name)}}}")

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
+from scaling.compose.foreign import check_sweep_file
 from scaling.compose.paths import SWEEPS
 from scaling.config import ConfigError
 
@@ -47,6 +48,9 @@ def _read(path: Path) -> DictConfig:
         raise ConfigError(f"{path} cannot be read as a sweep file: {text}") from error
     if not isinstance(node, DictConfig):
         raise ConfigError(f"{path} is no sweep file: it must map settings to values, as the files in {SWEEPS} do")
+    content = OmegaConf.to_container(node)
+    assert isinstance(content, dict)
+    check_sweep_file({str(key): value for key, value in content.items()}, str(path))
     return node
 
 

@@ -7,12 +7,14 @@ import importlib.util
 import os
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import Any, TypeVar, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from scaling.compose.paths import STUDY
+from scaling.compose.foreign import refuse_lookup
+from scaling.compose.paths import STUDY, leaves
 from scaling.compose.plain_errors import type_error
 from scaling.compose.start_weights import InitError, SourceError, check_start, source_run
 from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, ProbeConfig, WandbConfig
@@ -23,6 +25,7 @@ from scaling.data.check import check_data
 from scaling.data.errors import DataError
 from scaling.models.check import check_model
 from scaling.records.files import first_line
+from scaling.records.words import escaped
 from scaling.tracking import TRACKERS
 from scaling.tracking.run import project_problem
 
@@ -49,7 +52,7 @@ def _read(kind: type[_T], node: Any, where: str) -> _T:
         for key in schema:
             if not OmegaConf.is_missing(schema, key) and OmegaConf.is_dict(schema[key]):
                 OmegaConf.set_readonly(schema[key], False)
-        filled = OmegaConf.to_object(OmegaConf.merge(schema, values))
+        filled = OmegaConf.to_object(OmegaConf.merge(schema, _as_texts(values)))
     except OmegaConfBaseException as error:
         place = error.full_key or ""
         key = place if where == "config" else f"{where}.{place}".rstrip(".")
@@ -57,6 +60,15 @@ def _read(kind: type[_T], node: Any, where: str) -> _T:
     assert isinstance(filled, kind)
     _filled[same] = filled
     return filled
+
+
+def _as_texts(node: Any) -> Any:
+    """What was resolved, written so that it is not resolved again."""
+    if isinstance(node, dict):
+        return {key: _as_texts(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_as_texts(value) for value in node]
+    return escaped(node) if isinstance(node, str) else node
 
 
 def _require(condition: bool, message: str) -> None:
@@ -90,7 +102,7 @@ def _check_run(cell: CellConfig) -> None:
     _require(name_is_legal, f"sweep={cell.sweep!r} names a folder and a W&B group: letters, digits, dots, - and _ only")
 
 
-_GROUPS = {
+GROUP_KINDS = {
     "data": DataConfig,
     "model": ModelConfig,
     "optim": OptimConfig,
@@ -116,11 +128,13 @@ _TOP = dataclasses.make_dataclass(
         if field.default is dataclasses.MISSING or field.name == "trackers"
         else (field.name, get_type_hints(CellConfig)[field.name], field.default)
         for field in dataclasses.fields(CellConfig)
-        if field.name not in (*_GROUPS, *_FILLED_IN)
+        if field.name not in (*GROUP_KINDS, *_FILLED_IN)
     ],
     kw_only=True,
     frozen=True,
 )
+
+_TOP_NAMES = tuple(field.name for field in dataclasses.fields(_TOP))
 
 
 def _check_adapt(cell: CellConfig) -> None:
@@ -157,6 +171,98 @@ def _with_source(top: Any, model: str) -> tuple[Any, str]:
     return dataclasses.replace(top, init_from=run), ""
 
 
+def _refuse_lookups(config: DictConfig) -> None:
+    """Refuses values that come from the environment, wherever they were written; W&B's own variables aside."""
+    kept = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    for key, value in leaves(OmegaConf.to_container(kept)).items():
+        if key not in ("wandb.project", "wandb.entity") or not str(value).startswith("${oc.env:WANDB_"):
+            refuse_lookup(key, value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """A composed config as dataclasses, each checked by itself: `top` holds what is in no group."""
+
+    top: Any
+    groups: dict[str, Any]
+
+
+def read_parts(config: DictConfig) -> Parts:
+    """Reads a composed config (without its `hydra` node).
+
+    Raises:
+        ConfigError: a setting is missing or of the wrong type.
+    """
+    keys = {str(key) for key in config} - {"hydra", *STUDY}
+    _refuse_lookups(config)
+    top: Any = _read(_TOP, OmegaConf.masked_copy(config, [k for k in keys if k not in GROUP_KINDS]), "config")
+    return Parts(top, {name: _read(kind, config.get(name), name) for name, kind in GROUP_KINDS.items()})
+
+
+class Assembler:
+    """Makes cells of parts. What cells share, such as a data set's files, is looked at once in its life."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Any] = {}
+
+    def _once(self, work: Callable[..., _T], *args: Any, **named: Any) -> _T:
+        key = repr((work.__name__, args, named))  # of a text: 1, 1.0 and True are different settings
+        if key not in self._known:
+            self._known[key] = work(*args, **named)
+        found: _T = self._known[key]
+        return found
+
+    def cell(self, parts: Parts, overrides: tuple[str, ...] = ()) -> CellConfig:
+        """The cell of these parts.
+
+        Args:
+            overrides: what composes it again, for the record.
+
+        Raises:
+            ConfigError: a setting cannot work on this data.
+        """
+        groups = parts.groups
+        top, problem = _with_source(parts.top, groups["model"].name)
+        seed = groups["data"].subset_seed
+        any_seed = dataclasses.replace(groups["data"], subset_seed=min(seed, 0))  # nothing checked depends on it
+        try:
+            own = (os.path.abspath(top.out), os.path.abspath(os.path.join(top.out, top.sweep)))
+            data, classes, fingerprint = self._once(check_data, any_seed, own=own)
+        except DataError as error:
+            raise ConfigError(str(error)) from error
+        cell = CellConfig(
+            **{name: getattr(top, name) for name in _TOP_NAMES} | {"trackers": tuple(top.trackers)},
+            **groups | {"data": dataclasses.replace(data, subset_seed=seed)},
+            num_classes=classes,
+            fingerprint=fingerprint,
+            overrides=overrides,
+        )
+        shape = dict(image_size=data.image_size, channels=data.channels, num_classes=classes)
+        try:
+            permuted = data.permute_patch if data.locality < 1 else None
+            self._once(check_model, cell.model, **shape, permute_patch=permuted)
+            start = dict(init_from=cell.init_from, pretrained=cell.pretrained, model=cell.model)
+            start_fingerprint = f"untrained-{cell.seed}" if cell.untrained else problem
+            if not start_fingerprint:
+                start_fingerprint = self._once(check_start, **start, **shape, locality=data.locality)
+        except (ModelError, InitError) as error:
+            raise ConfigError(str(error)) from error
+        found = dataclasses.replace(cell, start_fingerprint=start_fingerprint, start_problem=problem)
+        cell = _resolve_precision(found)
+        _check_limits(cell)
+        _check_run(cell)
+        _check_adapt(cell)
+        if cell.budget.rule == "flops":
+            from scaling.models.build import config_train_flops  # torch: loaded only where a budget counts in FLOPs
+
+            cell = dataclasses.replace(cell, flops_per_example=config_train_flops(cell.model, **shape))
+        try:  # last: it may have to decode
+            seen = self._once(seen_at_start, data)
+        except DataError as error:
+            raise ConfigError(str(error)) from error
+        return dataclasses.replace(cell, data_seen=seen) if seen else cell
+
+
 def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
     """The cell that a composed config describes (without its `hydra` node).
 
@@ -167,57 +273,4 @@ def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:
     Raises:
         ConfigError: a setting is missing, of the wrong type, or cannot work on this data.
     """
-    keys = {str(key) for key in config} - {"hydra", *STUDY}
-    top: Any = _read(_TOP, OmegaConf.masked_copy(config, [k for k in keys if k not in _GROUPS]), "config")
-    groups: dict[str, Any] = {name: _read(kind, config.get(name), name) for name, kind in _GROUPS.items()}
-    top, problem = _with_source(top, groups["model"].name)
-    try:
-        own = (os.path.abspath(top.out), os.path.abspath(os.path.join(top.out, top.sweep)))
-        data, classes, fingerprint = check_data(groups["data"], own=own)
-    except DataError as error:
-        raise ConfigError(str(error)) from error
-    cell = CellConfig(
-        **dataclasses.asdict(top) | {"trackers": tuple(top.trackers)},
-        **groups | {"data": data},
-        num_classes=classes,
-        fingerprint=fingerprint,
-        overrides=overrides,
-    )
-    try:
-        check_model(
-            cell.model,
-            image_size=data.image_size,
-            channels=data.channels,
-            num_classes=classes,
-            permute_patch=data.permute_patch if data.locality < 1 else None,
-        )
-        start_fingerprint = f"untrained-{cell.seed}" if cell.untrained else ""
-        start_fingerprint = (
-            start_fingerprint
-            or problem
-            or check_start(
-                init_from=cell.init_from,
-                pretrained=cell.pretrained,
-                model=cell.model,
-                image_size=data.image_size,
-                channels=data.channels,
-                num_classes=classes,
-                locality=data.locality,
-            )
-        )
-    except (ModelError, InitError) as error:
-        raise ConfigError(str(error)) from error
-    cell = _resolve_precision(cell)
-    _check_limits(cell)
-    _check_run(cell)
-    _check_adapt(cell)
-    if cell.budget.rule == "flops":
-        from scaling.models.build import config_train_flops  # torch: loaded only where a budget counts in FLOPs
-
-        shape = dict(image_size=data.image_size, channels=data.channels, num_classes=classes)
-        cell = dataclasses.replace(cell, flops_per_example=config_train_flops(cell.model, **shape))
-    try:  # last: it may have to decode
-        seen = seen_at_start(data)
-    except DataError as error:
-        raise ConfigError(str(error)) from error
-    return dataclasses.replace(cell, start_fingerprint=start_fingerprint, start_problem=problem, data_seen=seen)
+    return Assembler().cell(read_parts(config), overrides)

@@ -24,23 +24,29 @@ if not OmegaConf.has_resolver("scaling_root"):
 
 # Settings that say where and how to run, not what: a record's row does without them.
 STUDY = ("dry_run", "recipe", "tune", "tuning", "check", "check_at", "design", "stop")
-_NOT_IDENTITY = ["hydra", "sweeps", "wandb"]
-_NOT_IDENTITY += [f.name for f in dataclasses.fields(CellConfig) if not f.metadata.get("result", True)]
+_NOT_IDENTITY = {"hydra", "sweeps", "wandb", *STUDY}
+_NOT_IDENTITY |= {f.name for f in dataclasses.fields(CellConfig) if not f.metadata.get("result", True)}
 
 
-def _leaves(node: Any, prefix: str = "") -> dict[str, Any]:
+def leaves(node: Any, prefix: str = "") -> dict[str, Any]:
+    """The values of a tree of mappings by their dotted keys; a list is a value."""
     if not isinstance(node, Mapping):
         return {prefix: node}
     flat: dict[str, Any] = {}
     for key, value in node.items():
-        flat |= _leaves(value, f"{prefix}.{key}" if prefix else str(key))
+        flat |= leaves(value, f"{prefix}.{key}" if prefix else str(key))
     return flat
+
+
+def is_setting(key: str) -> bool:
+    """Whether a dotted key says what is run, and not where or how."""
+    return key.split(".", 1)[0] not in _NOT_IDENTITY
 
 
 def settings(config: DictConfig) -> dict[str, Any]:
     """Every setting of a composed config that says what is run, by its dotted key, interpolations resolved."""
-    kept = OmegaConf.masked_copy(config, [str(key) for key in config if key not in (*_NOT_IDENTITY, *STUDY)])
-    return _leaves(OmegaConf.to_container(kept, resolve=True))
+    kept = OmegaConf.masked_copy(config, [str(key) for key in config if is_setting(str(key))])
+    return leaves(OmegaConf.to_container(kept, resolve=True))
 
 
 def rerun_overrides(config: DictConfig, base: DictConfig, choices: Mapping[str, str]) -> tuple[str, ...]:
@@ -51,8 +57,12 @@ def rerun_overrides(config: DictConfig, base: DictConfig, choices: Mapping[str, 
         base: what `choices` alone compose to.
         choices: the group choices, such as {"data": "strokes", "model": "resnet8"}.
     """
-    defaults = settings(base)
-    changed = {key: value for key, value in settings(config).items() if key not in defaults or defaults[key] != value}
+    return rerun_words(settings(config), settings(base), choices)
+
+
+def rerun_words(values: Mapping[str, Any], defaults: Mapping[str, Any], choices: Mapping[str, str]) -> tuple[str, ...]:
+    """The same, of settings by their dotted keys."""
+    changed = {key: value for key, value in values.items() if key not in defaults or defaults[key] != value}
     groups = [f"{group}={hydra_value(choice)}" for group, choice in sorted(choices.items())]
     return tuple(groups + [f"{key}={hydra_value(value)}" for key, value in sorted(changed.items())])
 

@@ -24,8 +24,9 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from scaling.compose.paths import CONF
 from scaling.config import CellConfig, ConfigError
-from scaling.records.files import one_line, write_whole
+from scaling.records.files import one_line, printable, write_whole
 from scaling.records.question import Question, init_of, question_of
+from scaling.records.replay import replayed_keys
 from scaling.records.words import key_of, round_setting
 
 
@@ -93,7 +94,10 @@ def _entry(values: Any) -> Entry:
 def _read(path: Path, changed: int) -> Recipe:
     try:
         whole: Any = OmegaConf.to_container(OmegaConf.load(path))
-        return Recipe(key=str(whole["key"]), entries=tuple(_entry(values) for values in whole["entries"]))
+        key = str(whole["key"])
+        if key not in replayed_keys() or not key.startswith(("optim.", "model.")):
+            raise ValueError(f"key: {printable(key)} is no setting of optim or model")
+        return Recipe(key=key, entries=tuple(_entry(values) for values in whole["entries"]))
     except (OmegaConfBaseException, YAMLError, KeyError, TypeError, ValueError, OSError) as error:
         raise ConfigError(f"recipe={path}: not a recipe ({one_line(error)})") from error
 

@@ -13,9 +13,11 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from scaling.config import ConfigError
 from scaling.config.model_config import ModelConfig
 from scaling.records.cell_folder import BEST_FILE, WEIGHTS_FILE
 from scaling.records.record import FILE_NAME, Record, RecordError, read_record
+from scaling.records.replay import ReplayError, replayed
 
 SWEEP = "finetune"  # where fine-tuned runs go unless told: beside the sweep that they come from, not into its curves
 
@@ -30,7 +32,11 @@ class SourceError(InitError):
 
 def _how_to_keep(record: Record, run: Path) -> str:
     out = run.resolve().parent.parent
-    words = [*record.overrides] + ([] if out == Path("runs").resolve() else [f"out={out}"]) + ["keep=last"]
+    try:
+        known = replayed(record.overrides)
+    except ReplayError:
+        return "another run of it with keep=last"
+    words = known + ([] if out == Path("runs").resolve() else [f"out={out}"]) + ["keep=last"]
     return f"python -m scaling.train {shlex.join(words)}"
 
 
@@ -175,6 +181,9 @@ def inherit(arguments: Sequence[str]) -> list[str]:
 
     Model, data and recipe are the source run's where the command line does not name them. Given a model, nothing is
     taken over, and a fine-tune's own overrides run it again as they stand.
+
+    Raises:
+        ConfigError: the record holds words that set anything else than a cell.
     """
     asked = dict(word.lstrip("+~").split("=", 1) for word in arguments if "=" in word)
     run = Path(asked.get("init_from", "").strip("'\""))
@@ -184,8 +193,12 @@ def inherit(arguments: Sequence[str]) -> list[str]:
         source = _source(run)
     except InitError:
         return list(arguments)  # `check_start` refuses it
+    try:
+        words = replayed(source.overrides)
+    except ReplayError as error:
+        raise ConfigError(f"init_from={run}: {FILE_NAME} there holds {error}") from error
     taken = []
-    for word in source.overrides:
+    for word in words:
         key = word.split("=", 1)[0]
         replaced = key in asked or (key.startswith("data.") and "data" in asked)
         if not replaced and key not in ("sweep", "init_from", "pretrained"):

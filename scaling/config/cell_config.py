@@ -5,6 +5,7 @@ and the name that holds it. Free of torch; `scaling.compose.parse` fills these i
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import re
@@ -137,6 +138,8 @@ class CellConfig:
     # last: the final weights, in the cell's folder; best: those of the lowest validation error
     keep: str = declare("none", choices=("none", "last", "best"), result=False)
     fail_fast: bool = declare(False, result=False)
+    # trust: also records that were changed after they were written
+    records: str = declare("check", choices=("check", "trust"), result=False)
     # between two checkpoints of a run; None: no checkpoints
     checkpoint_seconds: float | None = declare(120.0, at_least=0, result=False)
     trackers: tuple[str, ...] = declare((), result=False)  # csv, tensorboard: beside W&B
@@ -197,7 +200,7 @@ class CellConfig:
         """The run, checkpoint or published name that the weights come from; None for a fresh initialisation."""
         return self.init_from or self.pretrained
 
-    @property
+    @functools.cached_property
     def config_hash(self) -> str:
         """16 hex digits over everything that affects the result."""
         identity: dict[str, Any] = {
@@ -218,7 +221,7 @@ class CellConfig:
             identity["probe"] = hashed(self.probe)
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
-    @property
+    @functools.cached_property
     def cell_name(self) -> str:
         """Readable, legal as a folder and a W&B name, and unique through the hash."""
         data = self.data

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
+import os
 import sys
 from pathlib import Path
 
@@ -36,7 +38,7 @@ def recorded(cell: CellConfig) -> Record | None:
     """
     path = cell.folder / FILE_NAME
     try:
-        record = read_record(path)
+        record = read_record(path, trust=cell.records == "trust")
     except FileNotFoundError:
         return None
     except NewerRecordError as error:
@@ -94,7 +96,15 @@ def lacks_weights(cell: CellConfig, status: str | None) -> bool:
 
 def remove_leftovers(cell: CellConfig) -> None:
     """Removes what a process that was killed right after its record left: its lock, checkpoints, temporary files."""
-    leftovers = [path for pattern in (TEMPORARY, CHECKPOINTS, LOCK_FILE) for path in cell.folder.glob(pattern)]
+    try:
+        names = os.listdir(cell.folder)
+    except OSError:
+        return
+    leftovers = [
+        cell.folder / name
+        for name in names
+        if name == LOCK_FILE or any(fnmatch.fnmatchcase(name, pattern) for pattern in (TEMPORARY, CHECKPOINTS))
+    ]
     if leftovers:
         with contextlib.suppress(Busy, OSError), cell_lock(cell.folder):  # removes the lock file, too
             for path in leftovers:

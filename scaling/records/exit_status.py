@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
+from typing import TextIO
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -18,19 +21,45 @@ def drop_output() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def _escape_controls(stream: TextIO) -> None:
+    """Makes a stream write control and escape codes as text: names and messages from files may hold what moves a
+    terminal's cursor or changes its title. Lines, tabs and a progress line's return stay."""
+    write = stream.write
+    stream.write = lambda text: write(_CONTROL.sub(lambda found: repr(found[0])[1:-1], text))  # type: ignore[method-assign]
+
+
 def exit_status(command: Callable[[], int | None]) -> int:
     """Runs a command and returns its exit status: 0 on a broken pipe (`| head`), 130 on Ctrl-C, without a traceback.
 
     Args:
         command: returns its own status, None for 0; a SystemExit of it passes through.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the shell: >&-
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        _escape_controls(getattr(sys, name))
     try:
         try:
             return command() or 0
         finally:
-            sys.stdout.flush()  # a broken pipe is noticed here, not at Python's exit
+            sys.stdout.flush()  # a broken pipe or a full disk is noticed here, not at Python's exit
     except BrokenPipeError:
         drop_output()
         return 0
     except KeyboardInterrupt:
         return INTERRUPTED
+    except OSError as error:
+        if not _is_full(sys.stdout):
+            raise
+        print(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+def _is_full(stream: TextIO) -> bool:
+    """Whether what a stream holds cannot be written; it is dropped then, so that Python's exit is quiet."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return True
+    return False

@@ -5,15 +5,19 @@ are put into one line. Free of torch; both halves of the project use it.
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 import os
+import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 VARIABLE = "SCALING_CACHE"
 TEMPORARY = ".*.tmp"  # files being written; those of a process that was killed are removed by the next one
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Content = bytes | memoryview | Callable[[IO[bytes]], object]
 
@@ -50,9 +54,17 @@ def write_whole(path: Path, content: Content) -> None:
         raise
 
 
+def make_private(folder: Path) -> None:
+    """Makes a folder and those above it that are missing, for this user alone: a cache is believed later."""
+    for part in (*reversed(folder.parents), folder):
+        if not part.exists():
+            part.mkdir(mode=0o700, exist_ok=True)
+
+
 def try_write_whole(path: Path, content: Content) -> bool:
     """Does what `write_whole` does and says whether it worked: a cache that cannot be written only costs time."""
     try:
+        make_private(path.parent)
         write_whole(path, content)
     except OSError:
         return False
@@ -65,6 +77,39 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def write_together(folder: Path, files: Mapping[str, Content]) -> None:
+    """Writes several files, by their paths below `folder`, so that an end in between leaves the older ones whole: all
+    are written beside it first, then moved, the last one last.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    stage = Path(tempfile.mkdtemp(dir=folder, prefix=".new-"))
+    try:
+        for name, content in files.items():
+            write_whole(stage / name, content)
+        for name in files:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(stage / name, folder / name)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def sealed(content: bytes) -> bytes:
+    """The content of a cache's file: after a line with its checksum."""
+    return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+
+
+def unsealed(content: bytes) -> bytes:
+    """What was sealed.
+
+    Raises:
+        ValueError: it is not what was written.
+    """
+    digest, _, inside = content.partition(b"\n")
+    if hashlib.sha256(inside).hexdigest().encode() != digest:
+        raise ValueError("its checksum does not match")
+    return inside
 
 
 def set_aside(path: Path) -> Path:
@@ -104,6 +149,24 @@ def printable(name: str) -> str:
     if name.isprintable():
         return name
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name)
+
+
+def defused(value: Any) -> Any:
+    """A cell of a CSV file that no spreadsheet takes for a formula: a text that begins like one gets a quote before it,
+    unless it is a number."""
+    if not isinstance(value, str) or not value.startswith(_FORMULA):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
+def undefused(value: Any) -> Any:
+    """What `defused` was given."""
+    quoted = isinstance(value, str) and value[:1] == "'" and value[1:].startswith(_FORMULA)
+    return value[1:] if quoted else value
 
 
 def some(names: Sequence[str], *, at_most: int = 3) -> str:

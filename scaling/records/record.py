@@ -7,8 +7,10 @@ pandas, so that the analysis can import it.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +19,7 @@ from scaling.records.files import write_whole
 
 SCHEMA = 1
 FILE_NAME = "record.json"
+DIGEST = "digest"  # of the other fields; in the file alone
 Status = Literal["finished", "failed", "diverged"]
 
 # Empty (None) if and only if the status is not "finished".
@@ -25,6 +28,10 @@ METRICS = ("train_error", "val_error", "test_error", "test_loss")
 
 class RecordError(ValueError):
     """A record that is not valid: not JSON, fields missing, or values that contradict its status."""
+
+
+class ChangedRecordError(RecordError):
+    """A record that is not what was written: its digest does not match."""
 
 
 class NewerRecordError(RecordError):
@@ -133,27 +140,46 @@ def parse_record(values: dict[str, Any]) -> Record:
     return Record(**known)
 
 
-def read_record(path: Path) -> Record:
+def _digest(values: dict[str, Any]) -> str:
+    """16 hex digits of a record's fields as JSON, whatever their order and the spaces between them."""
+    content = {key: value for key, value in values.items() if key != DIGEST}
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def read_record(path: Path, *, trust: bool = False) -> Record:
     """The record in the file `path`.
 
+    Args:
+        trust: take a record that was changed after it was written. One without a digest, of an older version or made
+            by hand, is always taken.
+
     Raises:
-        RecordError: the file is not a record; the message names it.
+        RecordError: the file is not a record, or not the one that was written; the message names it.
     """
     try:
-        return parse_record(json.loads(path.read_text(encoding="utf-8")))
+        values = json.loads(path.read_bytes())
+        if not trust and DIGEST in values and values[DIGEST] != _digest(values):
+            raise ChangedRecordError(f"{path}: changed after it was written (records=trust takes it as it is)")
+        return parse_record(values)
     except NewerRecordError as error:
         raise NewerRecordError(f"{path}: {error}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, RecordError, TypeError, AttributeError) as error:
+    except ChangedRecordError:
+        raise
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError, RecordError, TypeError, AttributeError) as error:
         raise RecordError(f"{path}: not a record ({error})") from error
 
 
 def find_records(folder: Path) -> list[Path]:
-    """Every record file below `folder`, in a stable order."""
-    return sorted(folder.rglob(FILE_NAME))
+    """Every record file below `folder`, in a stable order; links to folders are not followed."""
+    found = (Path(place) / FILE_NAME for place, _, files in os.walk(folder) if FILE_NAME in files)
+    return sorted(found)
 
 
 def write_record(record: Record, folder: Path) -> Path:
-    """Writes `record.json` into `folder` in one step: a reader sees no file or the whole file."""
-    text = json.dumps(record.to_dict(), indent=1, allow_nan=False, ensure_ascii=False)
-    write_whole(folder / FILE_NAME, text.encode("utf-8"))
+    """Writes `record.json` into `folder` in one step, with a digest: a reader sees no file or the whole file, and
+    whether it was changed since."""
+    values = json.loads(json.dumps(record.to_dict(), allow_nan=False))
+    text = json.dumps(values | {DIGEST: _digest(values)}, indent=1, allow_nan=False, ensure_ascii=False)
+    write_whole(folder / FILE_NAME, text.encode("utf-8", "backslashreplace"))  # a lone surrogate, as JSON escapes it
     return folder / FILE_NAME

@@ -27,7 +27,13 @@ def hydra_value(value: HydraValue) -> str:
         return repr(value)
     if re.fullmatch(r"[A-Za-z_][\w./-]*", value, re.ASCII) and value.lower() not in _NOT_TEXT:
         return value
-    return QuotedString(value, Quote.single).with_quotes()
+    return QuotedString(escaped(value), Quote.single).with_quotes()
+
+
+def escaped(text: str) -> str:
+    """Writes a text so that OmegaConf reads it back: "${" stands for a value elsewhere, in quotes too, but not after an
+    odd number of backslashes."""
+    return re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + "\\${", text)
 
 
 def round_setting(value: float) -> float:

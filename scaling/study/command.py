@@ -36,7 +36,7 @@ def read_command(arguments: Sequence[str]) -> tuple[Composer, list[list[str]]]:
         loader = GlobalHydra.instance().config_loader()
         mode = RunMode.MULTIRUN
         config: Any = loader.load_configuration(line.config_name, words, run_mode=mode, from_shell=False)
-    task = list(config.hydra.overrides.task)
+    task: Any = OmegaConf.to_container(config.hydra.overrides.task)  # as written: a word may hold an escaped "${"
     if not line.multirun and config.hydra.mode != RunMode.MULTIRUN:
         return Composer(loader, config), [task]
     sweeper = OmegaConf.to_container(config.hydra.sweeper)

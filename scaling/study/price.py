@@ -7,6 +7,7 @@ device); where there are none, from a few training steps in a process of their o
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import heapq
 import importlib.metadata
@@ -23,7 +24,7 @@ from typing import Any
 
 from scaling.config import CellConfig
 from scaling.config.cell_config import FORWARD
-from scaling.records.files import cache_folder, duration, try_write_whole
+from scaling.records.files import cache_folder, duration, sealed, try_write_whole, unsealed
 from scaling.records.record import Record, RecordError, find_records, read_record
 from scaling.sweep.rates import Rates
 
@@ -45,6 +46,7 @@ class Cost:
     sources: Mapping[str, int]  # models by where their rates come from
 
 
+@functools.cache
 def device_kind(name: str) -> str:
     """cpu, cuda or mps: what `device=name` will mean here, without asking torch."""
     if name != "auto":
@@ -103,7 +105,7 @@ def _cache_key(cell: CellConfig) -> str:
 
 def _read_cache() -> dict[str, float]:
     try:
-        rates = json.loads(cache_file().read_text(encoding="utf-8"))
+        rates = json.loads(unsealed(cache_file().read_bytes()))
         return {str(key): float(rate) for key, rate in rates.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
@@ -135,7 +137,7 @@ def find_rates(cells: Sequence[CellConfig]) -> tuple[Rates, dict[str, int]]:
         new = [(cell, rate) for cell, rate in zip(unknown, _measure(unknown), strict=True) if rate]
         measured |= {kind_of(cell): rate for cell, rate in new}
         kept = _read_cache() | {_cache_key(cell): rate for cell, rate in new}
-        try_write_whole(cache_file(), json.dumps(kept, indent=1).encode())
+        try_write_whole(cache_file(), sealed(json.dumps(kept, indent=1).encode()))
     for kind, rate in measured.items():
         rates.add(kinds[kind].model_label, kinds[kind].data.image_size, round(100 * rate), 100.0)
     guessed = len(missing) - len(measured)

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from scaling.compose.composer import Composer
 from scaling.sweep.pool import kept_pool
@@ -54,7 +54,8 @@ def make_job(run_command: RunCommand) -> Callable[[DictConfig], str | float | No
         full: Any = config.copy()
         with open_dict(full):
             full.hydra = HydraConfig.get()
-        words = [str(word) for word in full.hydra.overrides.task]
+        task: Any = OmegaConf.to_container(full.hydra.overrides.task)  # as written: a word may hold an escaped "${"
+        words = [str(word) for word in task]
         composer = Composer(GlobalHydra.instance().config_loader(), full)
         if FIRST_PROCESS not in os.environ:
             search = full.hydra.mode == RunMode.MULTIRUN

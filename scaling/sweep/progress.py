@@ -6,17 +6,28 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from scaling.config import CellConfig
 from scaling.sweep.rates import Rates, clock, work_of
 
 
+def _kind(cell: CellConfig) -> tuple[str, int]:
+    return cell.model_label, cell.data.image_size
+
+
+def _images(cell: CellConfig) -> int:
+    return cell.steps * cell.optim.batch_size
+
+
 class Progress:
     """Counts cells and estimates the time left from each model's measured seconds per image seen."""
 
     def __init__(self, due: Sequence[CellConfig], *, total: int, skipped: int, workers: int, quiet: bool) -> None:
-        self._left = {cell.cell_name: cell for cell in due}
+        self._left: Counter[tuple[str, int]] = Counter()  # images to be seen, by model and image size
+        for cell in due:
+            self._left[_kind(cell)] += _images(cell)
         self._total, self._done, self._failed, self._workers = total, skipped, 0, workers
         self._rates = Rates()
         self._begun = time.monotonic()
@@ -39,7 +50,7 @@ class Progress:
             seconds: what it took, None if another process ran it.
             problem: what went wrong with it, if something did.
         """
-        self._left.pop(cell.cell_name)
+        self._left[_kind(cell)] -= _images(cell)
         self._done += 1
         if problem:
             self._failed += 1
@@ -55,7 +66,7 @@ class Progress:
             return
         gone = now - self._begun
         self._next = now + (1 if self._terminal else max(30.0, gone / 10))
-        left = self._rates.total(self._left.values())
+        left = self._rates.total(self._left)
         time_left = "time left not known yet" if left is None else f"about {clock(left / self._workers)} left"
         failed = f"{self._failed} failed, " if self._failed else ""
         line = f"{self._done}/{self._total} cells done, {failed}{running} running, {clock(gone)} gone, {time_left}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from scaling.config import CellConfig
 from scaling.records.record import Record
@@ -48,14 +48,17 @@ class Rates:
 
     def seconds(self, cell: CellConfig) -> float | None:
         """What the cell will take, or None before anything was measured."""
-        model, size = work_of(cell), cell.data.image_size
-        same = [key for key in self._seen if key == (model, size)] or [key for key in self._seen if key[0] == model]
-        rate = self._rate(same or list(self._seen), size)
-        return None if rate is None else rate * cell.seen_examples
+        return self.seconds_for((cell.model_label, cell.data.image_size), cell.steps * cell.optim.batch_size)
 
-    def total(self, cells: Iterable[CellConfig]) -> float | None:
-        """The same for several cells, one after the other."""
-        costs = [self.seconds(cell) for cell in cells]
+    def seconds_for(self, kind: _Key, images: int) -> float | None:
+        """The same for a number of images that a kind of cell sees."""
+        same = [key for key in self._seen if key == kind] or [key for key in self._seen if key[0] == kind[0]]
+        rate = self._rate(same or list(self._seen), kind[1])
+        return None if rate is None else rate * images
+
+    def total(self, images: Mapping[_Key, int]) -> float | None:
+        """The same for several kinds, one after the other."""
+        costs = [self.seconds_for(kind, count) for kind, count in images.items()]
         known = [cost for cost in costs if cost is not None]
         return sum(known) if len(known) == len(costs) else None
 

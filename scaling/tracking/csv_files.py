@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from scaling.records.files import defused
 from scaling.tracking.run import RunFacts
 
 
@@ -29,7 +30,8 @@ class CsvTracker:
         with (self._folder / "summary.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(values)
-            writer.writerow([shlex.join(v) if isinstance(v, (list, tuple)) else v for v in values.values()])
+            plain = [shlex.join(map(str, v)) if isinstance(v, (list, tuple)) else v for v in values.values()]
+            writer.writerow(map(defused, plain))
 
     def close(self, *, failed: bool) -> None:
         self._file.close()

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from scaling.config import CellConfig
 
 # Settings that say where and how to run: a run's config does without them.
-_NOT_CONFIG = "out workers retry wandb trackers overrides start_fingerprint fail_fast checkpoint_seconds".split()
+_NOT_CONFIG = (
+    "out workers retry wandb trackers overrides start_fingerprint fail_fast checkpoint_seconds records".split()
+)
 # A run that sees fewer pixels than this ends within a minute or two: too short for system metrics to say anything.
 _TINY = 1e9
 

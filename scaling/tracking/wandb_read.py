@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scaling.records.files import cache_folder, try_write_whole
+from scaling.records.files import cache_folder, sealed, try_write_whole, unsealed
 from scaling.tracking.check import TrackingError
 from scaling.tracking.service import ask_service, quiet_environment
 
@@ -71,7 +71,7 @@ def _whole(run: Any) -> dict[str, Any]:
 def _cached(path: Path, light: Any) -> dict[str, Any] | None:
     """The run as it was read before, if nothing has come since."""
     try:
-        run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        run: dict[str, Any] = json.loads(unsealed(path.read_bytes()))
     except (OSError, ValueError):
         return None
     same = run.get("heartbeat") == light.heartbeat_at and run.get("state") == light.state
@@ -109,7 +109,7 @@ def read_runs(path: str, filters: Mapping[str, Sequence[str]]) -> list[dict[str,
         missing = [run.id for run in ended if run.id not in found]
         for run in _fetch(api, path, missing):
             found[run["id"]] = run
-            try_write_whole(place / f"{run['id']}.json", json.dumps(run).encode())
+            try_write_whole(place / f"{run['id']}.json", sealed(json.dumps(run).encode()))
     except Exception as error:  # the client raises of many kinds, some of them its own service's
         raise TrackingError(f"wandb:{path}: {' '.join(str(error).split())}") from error
     running = sum(run.state in ("running", "pending") for run in listed)

@@ -16,6 +16,7 @@ from analysis.estimator.crossover.verdict import Verdict
 from analysis.estimator.crossover.wording import title
 from analysis.estimator.curve.joint_law import LAW_NAMES, bootstrap_joint, fit_joint
 from analysis.estimator.rows.selection import chosen_at
+from analysis.estimator.rows.table import defuse_table
 
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:
@@ -206,5 +207,5 @@ def all_tables(crossovers: Sequence[Crossover]) -> dict[str, str]:
             part.insert(0, "question", title(crossover.key))
             part.insert(0, "group", i)
             parts.append(part.astype(object))
-        texts[name] = pd.concat(parts, ignore_index=True).to_csv(index=False)
+        texts[name] = defuse_table(pd.concat(parts, ignore_index=True)).to_csv(index=False)
     return texts

@@ -12,6 +12,7 @@ from analysis.arguments import InputError
 from analysis.estimator.rows.files.sniff import Sniffed, read_any
 from analysis.estimator.rows.wrong_files import with_wrong_files
 from scaling.records.design_plan import DESIGN, LARGEST, PLAN_FILE, PlanError, largest_of, read_plan
+from scaling.records.files import undefused
 from scaling.records.record import RecordError, find_records, read_record
 
 PROVENANCE = "provenance"  # where a row was read: a file, or wandb:ENTITY/PROJECT/RUN; a table's own is kept
@@ -29,21 +30,21 @@ def _is_record(path: Path) -> bool:
     return isinstance(found, dict) and {"config_hash", "status"} <= set(found)
 
 
-def _read_file(path: Path) -> Sniffed:
+def _read_file(path: Path, trust: bool) -> Sniffed:
     if not _is_record(path):
         return read_any(path)
     try:
-        return Sniffed(pd.DataFrame([read_record(path).to_dict()]))
+        return Sniffed(pd.DataFrame([read_record(path, trust=trust).to_dict()]))
     except (RecordError, OSError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
 
 
-def _read_folder(path: Path) -> pd.DataFrame:
+def _read_folder(path: Path, trust: bool) -> pd.DataFrame:
     files = find_records(path)
     if not files:
         raise InputError(f"{path}: no record.json in this folder or below")
     try:
-        table = pd.DataFrame([read_record(file).to_dict() | {PROVENANCE: str(file)} for file in files])
+        table = pd.DataFrame([read_record(file, trust=trust).to_dict() | {PROVENANCE: str(file)} for file in files])
     except RecordError as error:
         raise InputError(str(error)) from error
     try:
@@ -86,11 +87,14 @@ def _read_offline(folder: Path) -> pd.DataFrame:
         raise InputError(f"{_OFFLINE}{error}") from error
 
 
-def read_source(path: Path, filters: Mapping[str, tuple[str, ...]]) -> tuple[pd.DataFrame, list[str]]:
+def read_source(
+    path: Path, filters: Mapping[str, tuple[str, ...]], *, trust: bool = False
+) -> tuple[pd.DataFrame, list[str]]:
     """The rows of one source, as they stand there, and what was noticed while they were read.
 
     Args:
         path: a folder, a file, or `wandb:ENTITY/PROJECT` or `wandb-offline:DIR` where there is no file of that name.
+        trust: take records that were changed after they were written.
         filters: column -> values; what a service can leave out by itself need not be fetched.
 
     Raises:
@@ -104,10 +108,13 @@ def read_source(path: Path, filters: Mapping[str, tuple[str, ...]]) -> tuple[pd.
     elif not path.exists():
         raise InputError(f"{path}: no such file or folder")
     elif path.is_dir():
-        table = _read_folder(path)
+        table = _read_folder(path, trust)
     else:
-        sniffed = _read_file(path)
+        sniffed = _read_file(path, trust)
         table, notes = sniffed.table, sniffed.notes
+        if "config_hash" in table.columns:  # a report's own table
+            texts = [c for c in table.columns if not pd.api.types.is_numeric_dtype(table[c])]
+            table = table.assign(**{c: table[c].map(undefused) for c in texts})
     if table.empty:
         raise InputError(f"{path}: no rows")
     if PROVENANCE not in table.columns:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from analysis.estimator.rows.numbers import read_column
 from analysis.estimator.rows.sources import PROVENANCE, read_source
 from analysis.estimator.rows.starts import ADAPT, SOURCE_SIZE, START, refuse_mixed_starts, with_starts
 from analysis.estimator.rows.wrong_files import WRONG
+from scaling.records.files import defused
 from scaling.records.question import IN_EVERY_KEY, QUESTION
 from scaling.records.record import COLUMNS
 
@@ -88,7 +88,7 @@ def _sources(arguments: TableArguments) -> tuple[pd.DataFrame, list[str]]:
     """All sources as one table with a row per run, and notes."""
     tables, notes = [], []
     for path in arguments.results:
-        table, said = read_source(path, arguments.filters)
+        table, said = read_source(path, arguments.filters, trust=arguments.trust)
         renamed = {
             source: name for name, source in arguments.columns.items() if source in table.columns and name not in table
         }
@@ -262,7 +262,14 @@ def _key_value(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """The rows in the record's columns, columns of the table's own after them."""
+def csv_text(table: pd.DataFrame) -> str:
+    """The rows in the record's columns, columns of the table's own after them; no cell is a spreadsheet's formula."""
     known = [c for c in COLUMNS if c in table.columns]
-    table[known + [c for c in table.columns if c not in (*COLUMNS, WRONG)]].to_csv(path, index=False)
+    kept = table[known + [c for c in table.columns if c not in (*COLUMNS, WRONG)]]
+    return defuse_table(kept).to_csv(index=False)
+
+
+def defuse_table(table: pd.DataFrame) -> pd.DataFrame:
+    """The same with texts that a spreadsheet would take for formulas made plain, in cells and names of columns."""
+    texts = {c: table[c].map(defused) for c in table.columns if not pd.api.types.is_numeric_dtype(table[c])}
+    return table.assign(**texts).rename(columns=defused) if texts else table

@@ -26,6 +26,7 @@ from scaling.data.pixels.decode_all import decode_all
 from scaling.data.pixels.facts import RowFacts, with_white
 from scaling.data.pixels.square import Square
 from scaling.data.sources.catalogue import Catalogue
+from scaling.records.files import make_private
 
 _CHECK_ALL = 1 << 30  # bytes; entries up to this size are checked whole when a process opens them
 
@@ -190,7 +191,7 @@ def _open_or_make(place: Path, square: Square, load: Loader, paths: tuple[str, .
             return found
     except Damaged as error:
         discard(place, str(error))
-    place.parent.mkdir(parents=True, exist_ok=True)
+    make_private(place.parent)
     with alone(place.parent / f".{place.name}.lock"):
         if not place.is_dir():
             _make_entry(place, square, load, keep)

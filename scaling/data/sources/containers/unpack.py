@@ -13,6 +13,7 @@ from pathlib import Path
 from scaling.data.errors import DataError
 from scaling.data.sources.containers.listed import ListedImage
 from scaling.data.sources.fingerprint import content_hashes
+from scaling.records.files import make_private
 
 _DONE = ".whole"  # an empty file that says that everything is there
 _INDEX = ".items.json"  # the images of a container that is no archive
@@ -39,7 +40,7 @@ def unpacked(
     if (place / _DONE).exists():
         return place
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        make_private(place.parent)
         with FileLock(place.with_name(f".{name}.lock")):
             if not (place / _DONE).exists():
                 shutil.rmtree(place, ignore_errors=True)  # of a process that was killed
