@@ -20,6 +20,7 @@ from analysis.figures.style import SHAPES, axis_label, looks, metric_label
 from analysis.report.other_axes import views
 
 _STEPS = 60  # of a drawn curve
+MOST_DRAWN = 10_000  # runs of one question that the page shows, and as many that are not fitted
 RUN_FIELDS = (
     "name", "model", "train_size", "seen_examples", "train_flops", "train_seconds", "seed", "subset_seed", "lr",
     "num_params", "train_error", "val_error", "test_error", "test_balanced_error", "test_loss",
@@ -49,7 +50,8 @@ def _runs(crossover: Crossover) -> list[dict[str, Any]]:
     chosen = crossover.selection.fitted
     for rows, fitted in ((chosen, True), (crossover.selection.finished.drop(index=chosen.index), False)):
         fields = dict.fromkeys((*RUN_FIELDS, crossover.axis, crossover.metric))
-        for row in rows.to_dict("records"):
+        every = -(-len(rows) // MOST_DRAWN) or 1  # more than that no screen can show, nor a browser hold
+        for row in rows.iloc[::every].to_dict("records"):
             run = {k: row[k] for k in fields if row.get(k) is not None and row[k] == row[k]}
             run = {k: v if isinstance(v, str) else _number(v) for k, v in run.items()}
             link = _link(row.get("wandb_url"))

@@ -25,6 +25,7 @@ from analysis.estimator.curve.joint_law import LAW_NAMES
 from analysis.figures.diagnostics import has_parameters, models_with_grids
 from analysis.figures.render import Drawn
 from analysis.figures.style import axis_label, metric_label
+from analysis.report.page_data import MOST_DRAWN
 
 CAPTIONS = {
     "curves": (
@@ -185,6 +186,8 @@ def _facts(crossover: Crossover) -> list[dict[str, str]]:
             facts.append((f"{FAMILY[family]} at {measured(high)}", text, ""))
     left_out = len(crossover.selection.left_out)
     runs = f"{len(crossover.selection.fitted)} fitted" + (f", {left_out} left out" if left_out else "")
+    if len(crossover.selection.fitted) > MOST_DRAWN:
+        runs += "; the plots show an even choice of them"
     facts += [("runs", runs, ""), ("audit", audit_text, audit_class)]
     return [{"name": name, "value": value, "class": kind} for name, value, kind in facts if value]
 

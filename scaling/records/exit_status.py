@@ -21,15 +21,39 @@ def drop_output() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+class OutputError(Exception):
+    """What a command prints cannot be written; the text says why."""
+
+
 def _escape_controls(stream: TextIO) -> None:
     """Makes a stream write control and escape codes as text: names and messages from files may hold what moves a
     terminal's cursor or changes its title. Lines, tabs and a progress line's return stay."""
     write = stream.write
-    stream.write = lambda text: write(_CONTROL.sub(lambda found: repr(found[0])[1:-1], text))  # type: ignore[method-assign]
+
+    def write_plain(text: str) -> int:
+        try:
+            return write(_CONTROL.sub(lambda found: repr(found[0])[1:-1], text))
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(error.strerror) from error
+
+    stream.write = write_plain  # type: ignore[method-assign]
+
+
+def _flush(stream: TextIO) -> None:
+    """A broken pipe or a full disk is noticed here, not at Python's exit."""
+    try:
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(error.strerror) from error
 
 
 def exit_status(command: Callable[[], int | None]) -> int:
-    """Runs a command and returns its exit status: 0 on a broken pipe (`| head`), 130 on Ctrl-C, without a traceback.
+    """Runs a command and returns its exit status: 0 on a broken pipe (`| head`), 130 on Ctrl-C, 1 where its output
+    cannot be written, without a traceback.
 
     Args:
         command: returns its own status, None for 0; a SystemExit of it passes through.
@@ -42,24 +66,13 @@ def exit_status(command: Callable[[], int | None]) -> int:
         try:
             return command() or 0
         finally:
-            sys.stdout.flush()  # a broken pipe or a full disk is noticed here, not at Python's exit
+            _flush(sys.stdout)
     except BrokenPipeError:
         drop_output()
         return 0
     except KeyboardInterrupt:
         return INTERRUPTED
-    except OSError as error:
-        if not _is_full(sys.stdout):
-            raise
-        print(f"error: standard output cannot be written: {error.strerror}", file=sys.stderr)
+    except OutputError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left of it goes nowhere
+        print(f"error: standard output cannot be written: {error}", file=sys.stderr)
         return 1
-
-
-def _is_full(stream: TextIO) -> bool:
-    """Whether what a stream holds cannot be written; it is dropped then, so that Python's exit is quiet."""
-    try:
-        stream.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        return True
-    return False
