@@ -14,11 +14,7 @@ from scaling.sweep.rates import Rates, clock, work_of
 
 
 def _kind(cell: CellConfig) -> tuple[str, int]:
-    return cell.model_label, cell.data.image_size
-
-
-def _images(cell: CellConfig) -> int:
-    return cell.steps * cell.optim.batch_size
+    return work_of(cell), cell.data.image_size
 
 
 class Progress:
@@ -27,7 +23,7 @@ class Progress:
     def __init__(self, due: Sequence[CellConfig], *, total: int, skipped: int, workers: int, quiet: bool) -> None:
         self._left: Counter[tuple[str, int]] = Counter()  # images to be seen, by model and image size
         for cell in due:
-            self._left[_kind(cell)] += _images(cell)
+            self._left[_kind(cell)] += cell.seen_examples
         self._total, self._done, self._failed, self._workers = total, skipped, 0, workers
         self._rates = Rates()
         self._begun = time.monotonic()
@@ -36,7 +32,7 @@ class Progress:
 
     def add(self, cell: CellConfig) -> None:
         """One more cell than was known at the start."""
-        self._left[cell.cell_name] = cell
+        self._left[_kind(cell)] += cell.seen_examples
         self._total += 1
 
     def start(self, headline: str) -> None:
@@ -50,13 +46,13 @@ class Progress:
             seconds: what it took, None if another process ran it.
             problem: what went wrong with it, if something did.
         """
-        self._left[_kind(cell)] -= _images(cell)
+        self._left[_kind(cell)] -= cell.seen_examples
         self._done += 1
         if problem:
             self._failed += 1
             self._print(f"{cell.cell_name}: {problem}", stays=True)
         elif seconds is not None:
-            self._rates.add(work_of(cell), cell.data.image_size, cell.seen_examples, seconds)
+            self._rates.add(*_kind(cell), cell.seen_examples, seconds)
 
     def tick(self, running: int) -> None:
         """Prints the line if it is time to: every second in a terminal; elsewhere after 30 s, then ever more rarely,

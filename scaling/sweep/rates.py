@@ -48,7 +48,7 @@ class Rates:
 
     def seconds(self, cell: CellConfig) -> float | None:
         """What the cell will take, or None before anything was measured."""
-        return self.seconds_for((cell.model_label, cell.data.image_size), cell.steps * cell.optim.batch_size)
+        return self.seconds_for((work_of(cell), cell.data.image_size), cell.seen_examples)
 
     def seconds_for(self, kind: _Key, images: int) -> float | None:
         """The same for a number of images that a kind of cell sees."""
