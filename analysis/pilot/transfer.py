@@ -23,6 +23,7 @@ CHAINS = 5
 PROBE_SIZES = 9
 RESOLUTIONS = (224, 192, 160, 128, 112, 96, 64)  # tried from the largest down
 TRIED = 96  # pixels at which extraction is timed
+FASTEST = 1e-4  # seconds a picture: less is not told from the start of a program
 EXTRACTION = 0.4  # share of the time that is left which extraction may take
 
 
@@ -133,7 +134,7 @@ def time_starts(sweeps: Sweeps, table: Path, starts: Sequence[PilotStart], *, im
         table, f"{sweeps.sweep}_rates0", f"[{starts[0].block('probe', [size // 2], [0])}]", shared_words(side, starts)
     )
     overhead = time.monotonic() - begun
-    seconds = {name: max(1e-4, (wall - overhead) / images) for name, wall in walls.items()}
+    seconds = {name: max(FASTEST, (wall - overhead) / images) for name, wall in walls.items()}
     return StartTimes(side, seconds, runs, overhead)
 
 

@@ -58,13 +58,13 @@ def frozen_answer(sweeps: Sweeps) -> Crossover:
 
 
 def around(sizes: Sequence[int], crossing: float | None) -> list[int]:
-    """Three sizes: that next to the crossing first, then its neighbours; the largest ones where nothing crosses."""
+    """The size next to the crossing, its neighbours, and today's; the largest ones where nothing crosses."""
     order = sorted(sizes)
     aim = crossing if crossing and order[0] <= crossing <= order[-1] else order[-1]
     middle = min(range(len(order)), key=lambda i: abs(math.log(order[i] / aim)))
-    if middle == len(order) - 1:
-        return order[-1:-4:-1]
-    return [order[middle], order[middle + 1], order[max(0, middle - 1)]][: 3 if middle else 2]
+    wanted = [middle, middle + 1, middle - 1] if middle < len(order) - 1 else [middle, middle - 1, middle - 2]
+    found = [order[i] for i in wanted if 0 <= i < len(order)]
+    return found if order[-1] in found else [*found, order[-1]]
 
 
 def _tuned(sweeps: Sweeps, size: int) -> list[Record]:

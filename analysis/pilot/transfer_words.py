@@ -11,7 +11,7 @@ from analysis.advise.wording import DASH, TIMES, duration
 from analysis.estimator.audit.of_weights import unlike_starts
 from analysis.estimator.crossover.wording import FAMILY, choose_otherwise, number, reason, verdict_sentence
 from analysis.pilot.folder import Look
-from analysis.pilot.transfer import CHAINS, TransferDesign
+from analysis.pilot.transfer import CHAINS, FASTEST, TransferDesign
 from analysis.pilot.transfer_run import TransferProgress
 from scaling.records.record import Record
 
@@ -56,34 +56,39 @@ def tuned_table(found: Sequence[Record]) -> pd.DataFrame:
 
 
 def _tuned(table: pd.DataFrame) -> list[str]:
-    """A sentence per size: which of the four is best there."""
+    """A sentence per size, the largest first: which of the four is best there."""
     lines = []
-    for size, own in table.groupby("train_size"):
+    for size, own in sorted(table.groupby("train_size"), key=lambda item: -float(str(item[0]))):
         both = own.set_index("family")
         scores = {("fine-tuned", f): both.loc[f, "tuned"] for f in both.index}
         scores |= {("frozen", f): both.loc[f, "frozen"] for f in both.index}
         order = sorted(scores, key=lambda k: scores[k])
         told = ", ".join(f"{mode} {FAMILY[f]} {scores[mode, f]:.3f}" for mode, f in order)
         mode, family = order[0]
-        lines.append(f"Fine-tuned at {size:,} images: {told}: the {mode} {FAMILY[family]} is best.")
+        lines.append(f"Fine-tuned at {size:,} images, too: the {mode} {FAMILY[family]} is best there ({told}).")
     return lines
 
 
-def _cost(design: TransferDesign, progress: TransferProgress, found: Look) -> list[str]:
-    speed = ", ".join(f"{name} {1 / s:,.0f} images/s" for name, s in design.seconds_per_image.items())
-    lines = [
-        f"extraction and {len(design.models) * len(design.sizes) * CHAINS} probes took"
-        f" {duration(progress.probe_seconds)} in this call; extraction is nearly all of it ({speed} at"
-        f" {design.image_size} pixels) and is done once"
+def _speed(design: TransferDesign) -> str:
+    told = [
+        f"{design.models[name]} {f'{1 / s:,.0f}' if s > FASTEST else f'more than {1 / FASTEST:,.0f}'} images/s"
+        for name, s in design.seconds_per_image.items()
     ]
-    if progress.tuned_sizes:
-        count = len(progress.tuned_sizes)
+    return f"{', '.join(told)} at {design.image_size} pixels"
+
+
+def _cost(design: TransferDesign, progress: TransferProgress, table: pd.DataFrame) -> list[str]:
+    lines = [
+        f"extraction ({_speed(design)}), which is done once, and"
+        f" {len(design.models) * len(design.sizes) * CHAINS} probes"
+        f" took {duration(progress.probe_seconds)} in this call"
+    ]
+    if len(table):
+        rates = f"{table['rates'].min()} to {table['rates'].max()} learning rates"
         lines.append(
-            f"fine-tuning at {count} size{'s' if count > 1 else ''} took {duration(progress.tune_seconds)} in this"
-            " call: one run for each of three learning rates, the best by validation; that says which way it leans"
+            f"fine-tuning took {duration(progress.tune_seconds)} in this call: one run for each of {rates}, the best by"
+            " validation; that says which way it leans, no more"
         )
-    elif progress.why_not:
-        lines.append(f"nothing was fine-tuned: {progress.why_not}")
     return lines
 
 
@@ -93,15 +98,16 @@ def transfer_report(
 ) -> str:  # fmt: skip
     """The whole answer: three numbers of images from frozen features, then the other two modes, then the basis."""
     today, table = advices[0], tuned_table(runs)
-    lines = [f"With today's {today.train_size:,} images {_frozen(today)}."]
+    lines = [*_tuned(table), f"Frozen, with today's {today.train_size:,} images: {_frozen(today)}."]
     for factor, advice in zip((3, 10), advices[1:], strict=True):
-        lines.append(f"With {factor}{TIMES} as many ({advice.train_size:,}) {_frozen(advice)}.")
-    lines += _tuned(table) or [f"Fine-tuned: not tried ({progress.why_not or 'the time was over'})."]
+        lines.append(f"Frozen, with {factor}{TIMES} as many ({advice.train_size:,}): {_frozen(advice)}.")
+    if table.empty:
+        lines.append(f"Fine-tuned: not tried ({progress.why_not or 'the time was over'}).")
     lines.append("From scratch: not tried here; start=scratch tries small models without weights.")
-    names = ", ".join(f"{name} ({FAMILY[design.families[name]]})" for name in design.models)
+    names = ", ".join(f"{model} ({FAMILY[design.families[name]]})" for name, model in design.models.items())
     basis = [*found.lines(), f"frozen features of {names} on {design.sizes[0]:,} to {design.sizes[-1]:,} images,"
              f" {CHAINS} nested chains, a ridge whose strength is chosen on validation images"]  # fmt: skip
-    basis += _cost(design, progress, found)
+    basis += _cost(design, progress, table)
     if progress.stopped:
         basis.append("stopped early: the same command goes on")
     if not today.held_back:
