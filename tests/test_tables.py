@@ -93,7 +93,7 @@ def test_residuals_are_measured_over_fitted(answers: list[Crossover], tables: di
     # 90% of the noise of the mean of 2 runs: binomial, on 2,000 images that both share, and the spread over seeds.
     tau = answers[1].families.curves["vit_small"].points.tau
     y = np.exp(np.log(runs).mean())
-    both_wrong = multivariate_normal([0, 0], [[1, 0.5], [0.5, 1]]).cdf(np.full(2, norm.ppf(y)))
+    both_wrong = multivariate_normal([0, 0], [[1, 0.57], [0.57, 1]]).cdf(np.full(2, norm.ppf(y)))
     alike = (both_wrong - y**2) / (y * (1 - y))
     noise = 1.645 * np.sqrt((1 - y) / (2000 * y) * (1 + alike) / 2 + tau**2 / 2)
     assert np.log(row["ratio_high"] / row["ratio_low"]) == pytest.approx(2 * noise, rel=0.02)

@@ -187,8 +187,9 @@ def fit_families(fitted: pd.DataFrame, *, metric: str | Metric, axis: str, seed:
             text = f"no val_error to choose the best {family} by: the test errors choose, slightly in its favour"
             warnings.append({"code": "envelope_without_validation", "message": text})
     measured = [key for key in points if key[1] == "metric"]
-    points |= dict(zip(measured, join([points[key] for key in measured]), strict=True))
-    if scores is None and any(points[key].common.any() for key in measured):
+    if scores is not None:
+        points |= dict(zip(measured, join([points[key] for key in measured]), strict=True))
+    elif any(points[key].common.any() for key in measured):
         warnings.append({"code": "assumed_test_noise", "message": ASSUMED})
     fits: dict[tuple[str, str], Curve] = {}
     for kind in ("error", "loss"):

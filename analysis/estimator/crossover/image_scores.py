@@ -33,8 +33,9 @@ def image_scores(rows: pd.DataFrame) -> Array | None:
         own = (sets == name).to_numpy()
         known = own & has_bits
         if known.sum() < 2:
-            block = np.zeros((len(rows), assumed_scores(np.empty(0)).shape[1]), np.float32)
-            block[own] = assumed_scores(rows["test_error"].to_numpy(float)[own])
+            shared, of_model = assumed_scores(rows["test_error"].to_numpy(float))
+            same = [(rows["model"] == model).to_numpy() for model in sorted(rows["model"].unique())]
+            block = np.concatenate([shared, *(of_model * one[:, None] for one in same)], axis=1) * own[:, None]
         else:
             seen = True
             block = np.zeros((len(rows), name[1]), np.float32)

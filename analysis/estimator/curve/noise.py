@@ -15,16 +15,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.estimator.arrays import Array
-from analysis.estimator.curve.shared_images import assumed_scores, common_loadings
+from analysis.estimator.curve.outliers import TAIL, off_line, robust_means, stray_points
+from analysis.estimator.curve.shared_images import FACTORS, assumed_scores, common_loadings
 
 TAU_PRIOR = 0.02  # 2% between seeds; small image models show 2% to 5%
 TAU_PRIOR_DOF = 2.0  # worth two degrees of freedom
 ZERO_FLOOR = 5e-5  # stands for an error of zero where neither the test set's size nor a rounding is known
 CENSORED = 1.0  # variance of such a stand-in: it says that the error is small, not how small
 DECIMALS = 6  # errors written with no more are taken for rounded ones
-STRAY = 5.0  # times the others' largest distance from their neighbours' line make a point of one run stray
-CLEAN = 300  # clean curves, of which about one may seem to have an outlier
-TAIL = 3.0  # degrees of freedom of Student's t where there are outliers
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,8 @@ def summarise(
             several rows, each as one degree of freedom, since of how many runs it is is not known.
         shared: (r,) share of their images that the subsets of a size have in common, where that is too large for their
             spread to be the noise's: the spread is then that of the other sizes, and averaging takes off less of it.
-        scores: (r, F) of the runs on the test images (shared_images.py); None: as is assumed of such errors.
+        scores: (r, F) of the runs on the test images (shared_images.py), after which `join` says what curves share;
+            None: as is assumed of such errors.
     """
     size = np.asarray(train_size, dtype=float)
     value = np.asarray(error, dtype=float)
@@ -138,7 +137,7 @@ def summarise(
     else:
         binomial = (1 - np.minimum(y, 1)) / (images * y)
         # Of an error of zero nothing but its size is known.
-        score = np.where((value > 0)[:, None], assumed_scores(y) if scores is None else scores[order], 0.0)
+        score = (np.concatenate(assumed_scores(y), axis=1) if scores is None else scores[order]) * (value > 0)[:, None]
 
     sizes, index, runs = np.unique(size, return_inverse=True, return_counts=True)
     mean = np.bincount(index, log_error) / runs
@@ -149,11 +148,11 @@ def summarise(
     # Runs of one size differ by less than their binomial noise, since they share a part of it.
     between = np.bincount(index, binomial) - runs * np.diagonal(test_noise)  # times their number less one
     dof, outliers, robust = float((runs - 1).sum()), 0, None
-    stray = _stray_points(np.log(sizes), mean) if (runs == 1).all() else np.zeros_like(mean)
+    stray = stray_points(np.log(sizes), mean) if (runs == 1).all() else np.zeros_like(mean)
     if dof > 0:
         excess = float(((log_error - mean[index]) ** 2).sum() - between.sum()) / dof
         share = between / np.maximum(np.bincount(index, binomial) * (1 - 1 / runs), 1e-300)
-        robust = _robust_means(log_error, index, runs, binomial * np.where(runs > 1, share, 1.0)[index])
+        robust = robust_means(log_error, index, runs, binomial * np.where(runs > 1, share, 1.0)[index])
         if robust is not None:
             mean, excess, outliers = robust
     elif spread is not None:
@@ -174,7 +173,7 @@ def summarise(
     # Subsets that share images err alike: that part of the spread does not average out.
     spread_of_mean = tau2 * (1 + (runs - 1) * alike) / runs
     variance = (np.diagonal(test_noise) + spread_of_mean) * (1 if robust is None else (TAIL + 3) / (TAIL + 1))
-    points = Points(
+    return Points(
         sizes=sizes,
         log_error=mean,
         variance=variance + stray**2,
@@ -184,88 +183,9 @@ def summarise(
         zeros=zeros,
         scores=score,
         alone=alone,
-        common=score[:, :0],
+        common=score[:, : FACTORS if scores is None else 0],
         outliers=outliers + int(np.count_nonzero(stray)),
     )
-    return join([points])[0]
-
-
-def _spread_beyond(left: Array, binomial: Array, dof: float) -> float:
-    """The variance beyond the binomial one, by which the squared distances sum to their degrees of freedom (Paule and
-    Mandel 1982): sizes of little binomial noise count for more."""
-    low, high = 0.0, float((left**2).sum()) / dof + 1e-12
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if (left**2 / (middle + binomial + 1e-12)).sum() > dof else (low, middle)
-    return high
-
-
-def _outliers(value: Array, index: NDArray[np.intp], runs: NDArray[np.int64], binomial: Array) -> NDArray[np.bool_]:
-    """(r,) runs so far off the others of their size that of CLEAN clean curves hardly one would have such a run.
-
-    Runs that lie off their size's median are set aside, and each is compared with the rest by Student's t.
-    """
-    middle = np.array([np.median(value[index == j]) for j in range(len(runs))])
-    away, several = np.abs(value - middle[index]), runs[index] > 2
-    counted = several & (away > 0)  # the middle one of three has no distance at all
-    scale2 = 1.4826**2 * float(np.median(away[counted])) ** 2 if counted.any() else 0.0
-    aside = several & (away > 3 * np.sqrt(np.maximum(scale2, binomial + 1e-4)))
-    rest = ~aside
-    left = np.bincount(index[rest], minlength=len(runs))
-    if not aside.any() or (left < 1).any() or (dof := float((left - 1).sum())) < 3:
-        return np.zeros_like(aside)
-    mean = np.bincount(index[rest], value[rest], minlength=len(runs)) / left
-    spread2 = _spread_beyond((value - mean[index])[rest], binomial[rest], dof)
-    sd = np.sqrt(np.maximum(spread2 + binomial, 1e-4) * (1 + 1 / left[index]))
-    from scipy.special import stdtr  # 0.2 s to import, and only needed here
-
-    return np.asarray(aside & (2 * stdtr(dof, -np.abs(value - mean[index]) / sd) < 1 / (CLEAN * len(value))))
-
-
-def _robust_means(
-    value: Array, index: NDArray[np.intp], runs: NDArray[np.int64], binomial: Array
-) -> tuple[Array, float, int] | None:
-    """Means, spread and number of outliers under Student's t (Lange, Little and Taylor 1989); None if there are none.
-
-    Where no run lies far from its size's median, Gaussian means are better and are kept.
-    """
-    outliers = _outliers(value, index, runs, binomial)
-    if not outliers.any():
-        return None
-    mean = np.array([np.median(value[index == j]) for j in range(len(runs))])
-    tau2 = max(float(np.median((value - mean[index]) ** 2)) * 1.4826**2, 1e-5)
-    for _ in range(30):
-        total = tau2 + binomial
-        left = (value - mean[index]) ** 2
-        weight = (TAIL + 1) / (TAIL + left / total)
-        mean = np.bincount(index, weight * value / total) / np.bincount(index, weight / total)
-        left = (value - mean[index]) ** 2
-        spread = float((weight * left).sum()) / max(float((runs - 1).sum()), 1.0)
-        tau2 = max(spread - float(binomial.mean()), 1e-5)
-    return mean, tau2, int(outliers.sum())
-
-
-def _off_line(x: Array, mean: Array) -> Array:
-    """(k - 2,) how far each inner point lies off the line through its two neighbours."""
-    left = (x[2:] - x[1:-1]) / (x[2:] - x[:-2])
-    return np.asarray(mean[1:-1] - left * mean[:-2] - (1 - left) * mean[2:])
-
-
-def _stray_points(x: Array, mean: Array) -> Array:
-    """(k,) how far a point lies off the line through its neighbours, if absurdly far by what the others show; else 0.
-
-    That is a size whose only run diverged or was misread, and not a bend: its neighbours agree with each other.
-    """
-    off = np.zeros_like(mean)
-    if len(x) < 6:
-        return off
-    residual = _off_line(x, mean)
-    worst = int(np.argmax(np.abs(residual)))
-    kept = np.arange(len(x)) != worst + 1
-    usual = float(np.abs(_off_line(x[kept], mean[kept])).max())
-    if abs(residual[worst]) > max(STRAY * usual, 0.25):
-        off[worst + 1] = residual[worst]
-    return off
 
 
 def _roughness(x: Array, mean: Array, test_noise: Array) -> tuple[float, float]:
@@ -276,7 +196,7 @@ def _roughness(x: Array, mean: Array, test_noise: Array) -> tuple[float, float]:
     if len(x) < 4:
         return 0.0, 0.0
     left = (x[2:] - x[1:-1]) / (x[2:] - x[:-2])
-    residual = _off_line(x, mean)
+    residual = off_line(x, mean)
     scale = 1 + left**2 + (1 - left) ** 2
     inner = np.arange(len(left))
     line = np.zeros((len(left), len(x)))

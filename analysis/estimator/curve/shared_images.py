@@ -18,23 +18,26 @@ import numpy as np
 
 from analysis.estimator.arrays import Array
 
-DIFFICULTY = (
-    0.5  # share of an image's difficulty in whether a run gets it wrong: a correlation of 1/3 at an error of .5
-)
+DIFFICULTY = 0.5  # share of an image's difficulty in whether a run gets it wrong: correlation 1/3 at an error of .5
+OWN_DIFFICULTY = 0.07  # the same, of a difficulty that an image has for the runs of one model
 FACTORS = 3  # what all curves have in common is drawn as so many numbers
 PARTNERS = 8  # draws in a row share these numbers, so that each has as many partners in another curve
 
 
-def assumed_scores(error: Array) -> Array:
-    """(r, FACTORS) scores of runs with these errors in (0, 1), of which it is not known which images they got wrong."""
+def assumed_scores(error: Array) -> tuple[Array, Array]:
+    """(r, FACTORS) twice: scores of runs with these errors in (0, 1), of which it is not known which images they got
+    wrong; first those that all runs of a test set share, then those that only the runs of one model do."""
     y = np.clip(error, 1e-12, 1 - 1e-12)
     threshold = np.array([NormalDist().inv_cdf(p) for p in y.tolist()])
-    hermite = [np.zeros_like(y), np.ones_like(y)]
-    for n in range(1, FACTORS):
-        hermite.append(threshold * hermite[-1] - (n - 1) * hermite[-2])
-    weight = [math.sqrt(DIFFICULTY**n / math.factorial(n)) for n in range(1, FACTORS + 1)]
-    density = np.exp(-0.5 * threshold**2) / np.sqrt(2 * math.pi * y * (1 - y))
-    return np.stack([w * h * density for w, h in zip(weight, hermite[1:], strict=True)], axis=1)
+    term = np.exp(-0.5 * threshold**2) / np.sqrt(2 * math.pi * y * (1 - y))  # times Hermite's polynomials
+    before, terms = np.zeros_like(y), []
+    for n in range(1, FACTORS + 1):
+        terms.append(term / math.sqrt(math.factorial(n)))
+        before, term = term, threshold * term - (n - 1) * before
+    power = np.arange(1, FACTORS + 1)
+    shared, within = DIFFICULTY**power, (DIFFICULTY + OWN_DIFFICULTY) ** power
+    columns = np.stack(terms, axis=1)
+    return columns * np.sqrt(shared), columns * np.sqrt(within - shared)
 
 
 def common_loadings(scores: Array, alone: Array) -> Array:
@@ -47,8 +50,6 @@ def common_loadings(scores: Array, alone: Array) -> Array:
         scores: (K, F) what the images, or the factors, add to each point's log error.
         alone: (K,) variance that no other point shares.
     """
-    if scores.shape[1] <= FACTORS:
-        return scores
     sd = np.sqrt((scores**2).sum(axis=1) + alone)
     unit = scores / np.where(sd > 0, sd, 1)[:, None]
     correlation = unit @ unit.T
