@@ -109,7 +109,7 @@ def seconds_left(found: Sequence[CellStatus], rates: Rates) -> float | None:
             cost = rates.seconds(status.cell)
             if cost is None:
                 return None
-            cost *= 1 - status.saved / status.cell.steps if status.state == "missing" else 1
+            cost *= 1 - status.saved / max(1, status.cell.steps) if status.state == "missing" else 1
             total += max(0.0, cost - _running_seconds(status.cell)) if status.state == "running" else cost
     running = sum(status.state == "running" for status in found)
     return total / (running or worker_count([status.cell for status in found]))
