@@ -28,11 +28,12 @@ def main(arguments: list[str]) -> int:
         times = []
         for _ in range(3):
             read_layout.cache_clear()
-            begun = time.perf_counter()
+            begun, spent = time.perf_counter(), time.process_time()
             found = read_layout(folder, None)
-            times.append(time.perf_counter() - begun)
+            times.append((time.perf_counter() - begun, time.process_time() - spent))
     count = len(found.catalogue.keys)
-    told = f"listed in {min(times):.2f} s (slowest of 3 {max(times):.2f} s)"
+    wall, processor = zip(*times, strict=True)
+    told = f"listed in {min(wall):.2f} s (slowest of 3 {max(wall):.2f} s), {min(processor):.2f} s of processor time"
     print(f"{count:,} files in {values['classes']} classes: {told}")
     return 0
 

@@ -47,9 +47,9 @@ USAGE = """usage: python -m analysis.pilot data.root=DIR time_limit=30m [key=val
 Looks at your images (train/<class>/* and test/<class>/*, or <class>/*), measures this machine, runs a sweep of small
 CNNs and ViTs that fits the time, and says what to do with today's images, with 3 times and with 10 times as many.
 Ctrl-C ends the sweep and still gives advice; the same command goes on where it stopped.
-  data.root=DIR        the folder, zip or tar; data=table, parquet or npz for other files; the other data.* keys of
-                       scaling.train say how they are read. Files that cannot be read are set aside and listed
-                       (data.skip_unreadable=false refuses them)
+  data.root=DIR        the folder, zip or tar; data=table, parquet, npz, hub or webdataset for others; the other
+                       data.* keys of scaling.train say how they are read. Files that cannot be read are set aside and
+                       listed (data.skip_unreadable=false refuses them)
   time_limit=30m       all in all: 90s, 30m, 2h
   start=scratch        or pretrained, with weights=[A,B]: checkpoints of both families, by their names in conf/weights/
                        or the folders of finished runs that kept their weights: probes on their frozen features, then

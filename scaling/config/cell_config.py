@@ -88,7 +88,8 @@ class DataConfig:
         results from before keep their hash."""
         values, drawn = hashed(self), self.kind == "strokes"
         del values["val_share" if drawn else "name"]
-        if self.kind in ("table", "parquet", "npz"):  # the same images in another container are the same data
+        # The same images in another container are the same data.
+        if self.kind in ("table", "parquet", "npz", "hub", "webdataset"):
             values["kind"] = "folder"
         if not drawn:
             del values["strokes"], values["test_size"]

@@ -15,7 +15,7 @@ from scaling.config.data_words import DATA_KEYS, data_config
 from scaling.data.errors import DataError
 from scaling.data.look import DataFound, look_at
 
-USAGE = """usage: python -m scaling.data data.root=DIR [data=folder|table|parquet|npz] [data.KEY=VALUE ...]
+USAGE = """usage: python -m scaling.data data.root=DIR [data=folder|table|parquet|npz|hub|webdataset] [data.KEY=VALUE]
 
 Says what was found: classes, images, where training, validation and test come from, what is not used and why, copies
 between them, and the data's fingerprint. Trains nothing; the keys are those of scaling.train."""

@@ -14,15 +14,17 @@ from scaling.data.errors import DataError
 from scaling.data.sources.catalogue import SPLITS
 from scaling.data.sources.containers.archive import is_archive, open_archive
 from scaling.data.sources.containers.arrays import read_npz
+from scaling.data.sources.containers.hub import read_hub
 from scaling.data.sources.containers.listed import ListedImage, catalogue_of
 from scaling.data.sources.containers.parquet import read_parquet
+from scaling.data.sources.containers.shards import read_shards
 from scaling.data.sources.containers.table import read_table, refuse_absent
 from scaling.data.sources.folder import Folder, folder_fingerprint, read_layout
 
 if TYPE_CHECKING:
     from scaling.config import DataConfig
 
-OWN = ("folder", "table", "parquet", "npz")  # kinds of data that are the user's own
+OWN = ("folder", "table", "parquet", "npz", "hub", "webdataset")  # kinds of data that are the user's own
 _USUAL = Columns()
 
 
@@ -62,8 +64,10 @@ def read_place(place: Place, cache: Path) -> Folder:
         listing = _listing(read_table(root, place.columns), root, cache, origin=None)
         refuse_absent(listing.catalogue.paths or (), root)
         return listing
-    items = read_npz(root, cache) if place.kind == "npz" else read_parquet(root, cache, place.columns)
-    return _listing(items, root, cache, origin=root)
+    if place.kind == "npz":
+        return _listing(read_npz(root, cache), root, cache, origin=root)
+    read = {"parquet": read_parquet, "hub": read_hub, "webdataset": read_shards}[place.kind]
+    return _listing(read(root, cache, place.columns), root, cache, origin=root)
 
 
 def list_files(place: Place) -> tuple[str, ...]:

@@ -27,8 +27,8 @@ def _files(root: str) -> list[str]:
     return found
 
 
-def _split_of_file(path: str, root: str) -> str:
-    """By the file's name (train-00000-of-00002.parquet), or by the folder that it lies in; else it is for training."""
+def split_of_file(path: str, root: str) -> str:
+    """The split by the file's name (train-00000-of-00002.parquet), or by its folder; else it is for training."""
     relative = os.path.relpath(path, root) if os.path.isdir(root) else os.path.basename(path)
     for part in reversed(Path(relative).with_suffix("").parts):
         split = one_split(part.split("-")[0]) or one_split(part)
@@ -66,7 +66,12 @@ def _column(table: Any, wanted: str, key: str, path: str) -> list[Any]:
     return table.column(wanted).to_pylist()
 
 
-def _bytes_and_name(value: Any, path: str) -> tuple[bytes, str]:
+def bytes_and_name(value: Any, path: str) -> tuple[bytes, str]:
+    """The content of an image's file and its name, as Hugging Face keeps them.
+
+    Raises:
+        DataError: it is none.
+    """
     if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):
         return value["bytes"], str(value.get("path") or "")
     if isinstance(value, bytes):
@@ -96,8 +101,8 @@ def _items(path: str, root: str, number: int, columns: Columns) -> Iterator[tupl
     splits = _column(table, columns.split, "split", path) if columns.split in table.column_names else None
     groups = _column(table, columns.group, "group", path) if columns.group in table.column_names else None
     for row, (value, label) in enumerate(zip(_column(table, columns.image, "image", path), labels, strict=True)):
-        content, name = _bytes_and_name(value, path)
-        split = split_of(str(splits[row]), root=path) if splits else _split_of_file(path, root)
+        content, name = bytes_and_name(value, path)
+        split = split_of(str(splits[row]), root=path) if splits else split_of_file(path, root)
         place = f"{number:05d}/{row:07d}"
         group = str(groups[row]) if groups else ""
         yield ListedImage(split, portable(names[label] if names else str(label)), name or place, place, group), content
