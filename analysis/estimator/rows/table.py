@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -267,6 +268,11 @@ def csv_text(table: pd.DataFrame) -> str:
     known = [c for c in COLUMNS if c in table.columns]
     kept = table[known + [c for c in table.columns if c not in (*COLUMNS, WRONG)]]
     return defuse_table(kept).to_csv(index=False)
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Writes `csv_text` into a file."""
+    path.write_text(csv_text(table), encoding="utf-8", newline="")
 
 
 def defuse_table(table: pd.DataFrame) -> pd.DataFrame:
