@@ -13,6 +13,9 @@ from analysis import find_crossover
 from analysis.arguments import InputError, parse_table
 from analysis.estimator.crossover.wording import title, verdict_sentence
 from analysis.estimator.rows.table import Reading, read_results
+from analysis.figures.curves import untrained
+from analysis.figures.render import draw_curves
+from analysis.report.other_axes import views
 
 
 def read(path: Any, table: pd.DataFrame, *words: str) -> Reading:
@@ -121,3 +124,17 @@ def test_pretraining_sizes_are_an_axis_of_their_own(tmp_path) -> None:
     sentence = verdict_sentence(cross)
     assert "100 training images" in sentence
     assert "pre-training images" in sentence
+
+
+def test_untrained_starts_are_drawn_apart() -> None:
+    table = started("pretrain_size", train_size=100)
+    zero = table[table["pretrain_size"] == 100].assign(pretrain_size=0, test_error=lambda t: [0.7, 0.8, 0.9] * 2)
+    found = find_crossover(pd.concat([table, zero]), axis="pretrain_size")
+    assert untrained(found) == pytest.approx({"deit_s": 0.8, "resnet50": 0.8})
+    [ax] = draw_curves(found).axes
+    lines = {line.get_label(): line for line in ax.get_lines()}
+    assert list(lines["deit_s, untrained"].get_ydata()) == pytest.approx([0.8, 0.8])
+    assert ax.get_xlabel() == "pre-training images"
+    assert ax.get_xlim()[0] > 0
+    assert len(views(found)) == 1  # one number of training images is no axis
+    assert untrained(find_crossover(started())) == {}

@@ -38,6 +38,13 @@ def claimed(crossover: Crossover) -> list[tuple[float, Interval]]:
     return []
 
 
+def untrained(crossover: Crossover) -> dict[str, float]:
+    """Per model the mean of runs from untrained starts, which have no place on a logarithmic axis."""
+    rows = crossover.selection.left_out
+    rows = rows[(rows["status"] == "finished") & (rows[crossover.axis] == 0)]
+    return {str(model): float(own[crossover.metric].mean()) for model, own in rows.groupby("model")}
+
+
 def reach(crossover: Crossover) -> tuple[float, float]:
     """From the smallest measured size to where the verdict speaks."""
     sizes = crossover.selection.fitted[crossover.axis]
@@ -95,6 +102,8 @@ def plot_curves(ax: Axes, crossover: Crossover, *, legend: bool = True) -> Axes:
         beyond = grid[grid >= curve.fit_range[1] * 0.999]
         if len(beyond) > 1:
             ax.plot(beyond, curve.predict(beyond), color=colour, lw=1.0, ls=(0, (4, 3)))
+    for model, value in untrained(crossover).items():
+        ax.axhline(value, color=colour_of[model], lw=0.9, ls=(0, (1, 2)), label=f"{model}, untrained")
     metric_y(ax, crossover)
     _limits(ax, crossover)
     log_x(ax, axis_label(crossover))

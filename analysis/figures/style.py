@@ -26,6 +26,7 @@ SHAPES = {"o": "circle", "D": "diamond", "v": "triangle-down", "s": "square", "^
 
 AXES = {
     "train_size": "training images n",
+    "pretrain_size": "pre-training images",
     "seen_examples": "examples seen",
     "train_flops": "training FLOPs",
     "train_seconds": "training seconds",

@@ -49,7 +49,9 @@ def views(crossover: Crossover) -> list[Crossover]:
         if m == crossover.metric or _usable(fitted, m, zero=True)
     ]
     axes = [
-        a for a in dict.fromkeys((crossover.axis, *SHOWN_AXES)) if a == crossover.axis or _usable(fitted, a, zero=False)
+        a
+        for a in dict.fromkeys((crossover.axis, *SHOWN_AXES))
+        if a == crossover.axis or (_usable(fitted, a, zero=False) and fitted[a].nunique() > 1)
     ]
     return [
         crossover if (metric, axis) == (crossover.metric, crossover.axis) else _other(crossover, metric, axis)

@@ -22,6 +22,7 @@ from analysis.estimator.crossover.wording import (
     verdict_sentence,
 )
 from analysis.estimator.curve.joint_law import LAW_NAMES
+from analysis.figures.curves import untrained
 from analysis.figures.diagnostics import has_parameters, models_with_grids
 from analysis.figures.render import Drawn
 from analysis.figures.style import axis_label, metric_label
@@ -184,6 +185,8 @@ def _facts(crossover: Crossover) -> list[dict[str, str]]:
             bounds = np.sort(crossover.measure.value(np.exp(np.quantile(draws, [tail, 0.5, 1 - tail]))))
             text = f"{_decimals(bounds[1])} ({_decimals(bounds[0])}{dash}{_decimals(bounds[2])})"
             facts.append((f"{FAMILY[family]} at {measured(high)}", text, ""))
+    if bare := untrained(crossover):
+        facts.append(("untrained starts", ", ".join(f"{m} {_decimals(v)}" for m, v in bare.items()), ""))
     left_out = len(crossover.selection.left_out)
     runs = f"{len(crossover.selection.fitted)} fitted" + (f", {left_out} left out" if left_out else "")
     if len(crossover.selection.fitted) > MOST_DRAWN:
