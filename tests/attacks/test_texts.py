@@ -173,10 +173,18 @@ def test_a_damaged_records_message_is_text(tmp_path: Path) -> None:
 
 
 def test_an_npz_is_read_without_pickles(tmp_path: Path) -> None:
-    path = tmp_path / "wrong.npz"
-    np.savez(path, test=np.array([{"a": 1}], dtype=object))
+    path, mark = tmp_path / "wrong.npz", tmp_path / "ran"
+
+    class Attack:
+        def __reduce__(self) -> Any:
+            return Path.touch, (mark,)
+
+    np.savez(path, test=np.array([Attack()], dtype=object), test_count=np.array(1))
     with pytest.raises(WrongImagesError):
         read_wrong_images(path)
+    assert not mark.exists()
+    np.load(path, allow_pickle=True)["test"]
+    assert mark.exists()  # it would have run
 
 
 def test_caches_are_the_users_own_and_sealed(tmp_path: Path) -> None:
