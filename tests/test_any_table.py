@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analysis import find_crossover, fit_curve
@@ -572,7 +572,7 @@ def test_any_frame_is_answered_or_refused_in_one_line(table: pd.DataFrame) -> No
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # of a busy machine
 @given(frames())
 def test_ten_thousand_frames(table: pd.DataFrame) -> None:
     _answered_or_refused(table)

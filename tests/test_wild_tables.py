@@ -14,8 +14,10 @@ import pytest
 from test_any_table import NAMES, SIZES, answers, base, is_base, reading
 
 from analysis.arguments import InputError
+from analysis.estimator.crossover.wording import reason
 from analysis.estimator.rows.names import family_of
 from analysis.estimator.rows.numbers import parse_number
+from analysis.report.command import main as report_main
 
 PERCENT = ("metric=top1", "range=0..100")
 
@@ -269,3 +271,122 @@ def test_a_models_name_says_its_family_or_nothing(name: str, family: str | None)
 )
 def test_powers_and_intervals(text: str, number: float) -> None:
     assert parse_number(text) == (pytest.approx(number), None, False)
+
+
+def test_a_validation_loss_chooses_where_there_is_nothing_else(tmp_path: Path) -> None:
+    good, bad = base().assign(lr=1e-3, val_loss=1.2), base().assign(lr=1e-2, val_loss=2.4)
+    bad["test_error"] *= 1.3
+    pd.concat([good, bad]).to_csv(tmp_path / "t.csv", index=False)
+    [found] = answers(tmp_path / "t.csv")
+    assert {c.lr for c in found.selection.choices} == {1e-3}
+    [edge] = [c for c in found.checks if c.code == "learning_rate_edge"]
+    assert edge.status == "failed"
+    assert "of two rates one is always the edge: try a third beyond the best" in edge.message
+
+
+def test_a_family_without_a_curve_is_named_with_what_would_give_it_one(tmp_path: Path) -> None:
+    table = base()
+    few = table[(table["family"] == "cnn") | table["train_size"].isin(SIZES[:2])]
+    few.to_csv(tmp_path / "t.csv", index=False)
+    [found] = answers(tmp_path / "t.csv", "audit=off")
+    text = reason(found)
+    assert "no ViT has 3 sizes, vit_s has 2" in text
+    assert "CNN" not in text
+    assert "columns.model=" in text
+
+
+OURS = {"config_hash": "", "purpose": "sweep", "test_examples": 10_000}
+
+
+def _sweep(name: str, factor: float, sizes: tuple[int, ...] = SIZES, **more: object) -> pd.DataFrame:
+    rows = base()[lambda t: t["train_size"].isin(sizes)].assign(**OURS, sweep=name, **more)
+    rows["config_hash"] = [f"{name}{i:04x}" for i in range(len(rows))]
+    return rows.assign(test_error=rows["test_error"] * factor)
+
+
+def test_two_sweeps_are_two_questions_with_what_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [f"model=vit_s data.augment={a}" for a in ("flip", "none")]
+    _sweep("a", 1, precision="fp32", overrides=words[0]).to_csv(tmp_path / "a.csv", index=False)
+    _sweep("b", 1.2, precision="bf16", overrides=words[1]).iloc[1:].to_csv(tmp_path / "b.csv", index=False)
+    arguments = [f"results=[{tmp_path}/a.csv,{tmp_path}/b.csv]", f"out={tmp_path}/out", "figures=none"]
+    assert report_main(arguments) == 0
+    groups = json.loads((tmp_path / "out" / "crossover.json").read_text())["groups"]
+    assert [g["key"]["sweep"] for g in groups] == ["a", "b"]
+    page = (tmp_path / "out" / "report.md").read_text()
+    for row in ("| precision | fp32 | bf16 |", "| data.augment | flip | none |", "| runs fitted | 36 | 35 |"):
+        assert row in page
+    assert "| sizes |" not in page  # the same in both
+    assert "What differs between the questions" in (tmp_path / "out" / "report.html").read_text()
+    assert "sweep differs between runs of one model and size: 2 questions" in capsys.readouterr().err
+
+
+def test_a_sweep_that_goes_on_where_another_stopped_is_one_question(tmp_path: Path) -> None:
+    _sweep("a", 1, SIZES[:3]).to_csv(tmp_path / "a.csv", index=False)
+    _sweep("b", 1, SIZES[3:]).to_csv(tmp_path / "b.csv", index=False)
+    assert len(reading(f"[{tmp_path}/a.csv,{tmp_path}/b.csv]").parts()) == 1
+
+
+OBSERVED = (("observed", 2688),)  # verdict and crossing of the laws
+HELD_BACK, OPEN = ("held back", None), ("not_identifiable", None)
+CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, float | None], ...]]] = {  # words, and what each question is
+    "base.csv": ((), OBSERVED),
+    "base2.csv": ((), (("extrapolated", 25_300),)),  # nothing crosses inside the data, up to 16,000
+    "acc01.csv": (("metric=acc",), OBSERVED),
+    "accpct.csv": (("metric=acc", "range=0..100"), OBSERVED),
+    "accpctsign.csv": (("metric=acc",), OBSERVED),
+    "data_paths.csv": ((), OBSERVED),
+    "disjoint.csv": ((), (OPEN,)),  # the ViT only above the CNN's sizes: no crossing inside
+    "famcase.csv": ((), OBSERVED),
+    "footer.csv": ((), OBSERVED),
+    "imgsize_word.csv": ((), OBSERVED),
+    "lr_const.csv": ((), OBSERVED),
+    "lr_valacc.csv": ((), (HELD_BACK,)),  # two rates: one is always the edge
+    "mixed_init_from.csv": ((), (HELD_BACK, HELD_BACK)),  # fine-tuned and from scratch
+    "mlflow.csv": (("metric=test_acc",), OBSERVED),
+    "nk.csv": ((), OBSERVED),
+    "probe_real.csv": (("filters.rule=tuned",), (("observed", 172),)),
+    "seed_word.csv": ((), OBSERVED),
+    "semicolon.csv": ((), OBSERVED),
+    "spacecols.csv": ((), OBSERVED),
+    "wandb_chart.csv": ((), OBSERVED),
+    "wandb_runs.csv": ((), OBSERVED),
+    "wide.csv": ((), OBSERVED),
+    "zeros_cnn_better_everywhere.csv": ((), (OPEN,)),
+}
+
+
+def _case(shared_data: Path, name: str) -> Path:
+    path = shared_data / "cases" / "tables" / name
+    if not path.exists():
+        pytest.skip("the cases are not here")
+    return path
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_case_that_was_read_wrongly_is_read_right(shared_data: Path, name: str) -> None:
+    words, expected = CASES[name]
+    found = answers(_case(shared_data, name), *words)
+    assert len(found) == len(expected)
+    for answer, (verdict, size) in zip(found, expected, strict=True):
+        own = "held back" if answer.failed_checks else answer.verdict.verdict
+        assert own == verdict
+        assert answer.verdict.crossover_size == (size if size is None else pytest.approx(size, rel=0.04))
+
+
+def test_every_case_has_its_expected_outcome(shared_data: Path) -> None:
+    assert {path.name for path in _case(shared_data, "base.csv").parent.iterdir()} == set(CASES)
+
+
+def test_two_experiments_of_one_name_are_two_questions(shared_data: Path) -> None:
+    both = ",".join(str(_case(shared_data, name)) for name in ("base.csv", "base2.csv"))
+    assert [found.verdict.verdict for found in answers(f"[{both}]")] == ["observed", "extrapolated"]
+
+
+def test_a_table_without_enough_sizes_says_what_would_do(shared_data: Path) -> None:
+    path = shared_data / "tables" / "timm-imagenet-by-pretraining.csv"
+    if not path.exists():
+        pytest.skip("the public tables are not here")
+    words = ("metric=top1", "range=0..100", "columns.model=arch", "columns.train_size=pretrain_images", "audit=off")
+    [found] = answers(path, *words)
+    assert "no ViT has 3 sizes" in reason(found)
+    assert "columns.model=" in reason(found)

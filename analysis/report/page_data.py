@@ -16,7 +16,7 @@ from analysis.estimator.crossover.wording import FAMILY, verdict_sentence
 from analysis.figures.across_questions import KNOBS, knob_table, knobs
 from analysis.figures.curves import claimed, gap_quantiles, reach
 from analysis.figures.diagnostics import grids, models_with_grids
-from analysis.figures.style import SHAPES, axis_label, looks, metric_label
+from analysis.figures.style import LINES, SHAPES, axis_label, lines, looks, metric_label
 from analysis.report.other_axes import views
 
 _STEPS = 60  # of a drawn curve
@@ -115,6 +115,7 @@ def chart(crossover: Crossover) -> dict[str, Any]:
         "families": {f: FAMILY[f] for f in ("vit", "cnn") if f in families},
         "models": [
             {"model": model, "family": family, "colour": f"var(--{family}-{i})", "shape": SHAPES[marker]}
+            | {"dash": lines(crossover)[model] != LINES[0]}
             for model, (family, i, marker) in looks(crossover).items()
         ],
         "runs": _runs(crossover),

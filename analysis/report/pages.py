@@ -18,6 +18,7 @@ from analysis.estimator.crossover.wording import percent, title
 from analysis.estimator.curve.average import DRAWS
 from analysis.estimator.curve.discrepancy import SETTINGS
 from analysis.figures.render import Drawn
+from analysis.report.differences import differences
 from analysis.report.page_data import knob_charts
 from analysis.report.section import CAPTIONS, inline_svg, section
 
@@ -95,6 +96,7 @@ def render_pages(
     values = {
         "groups": [section(c, i, drawn, p) for i, (c, p) in enumerate(zip(crossovers, pictures, strict=True))],
         "knobs": data["knobs"],
+        "differences": differences(crossovers),
         "modes": [
             {"title": title(contest.key) or "all rows", "sentence": course_sentence(contest)}
             for contest in mode_contests(crossovers)

@@ -53,7 +53,11 @@ def learning_rate_edge(selection: Selection, axis: str) -> Check:
                 f"{choice.model} at {choice.train_size:,.0f}: {choice.lr:g} is the {side} of {len(choice.tried)}"
             )
     if at_edge:
-        return Check("learning_rate_edge", "failed", f"best learning rate at the edge of its grid: {few(at_edge)}")
+        two = all(len(choice.tried) == 2 for choice in grids)
+        mend = "of two rates one is always the edge: try a third beyond the best" if two else "try rates beyond it"
+        return Check(
+            "learning_rate_edge", "failed", f"best learning rate at the edge of its grid: {few(at_edge)}; {mend}"
+        )
     return Check("learning_rate_edge", "passed", f"best learning rate inside its grid in all {len(grids)} grids")
 
 

@@ -143,8 +143,24 @@ def reason(crossover: Crossover) -> str:
         return f"held back by the audit ({'; '.join(c.message for c in crossover.failed_checks)})"
     verdict = crossover.verdict
     if verdict.fit_range is None or verdict.p_crossing is None:
-        return "no curve on both sides (at least 3 sizes of a ViT and of a CNN are needed)"
+        return _without_curve(crossover)
     return _open(crossover)
+
+
+def _without_curve(crossover: Crossover) -> str:
+    """Which family has no curve, why, and what would give it one."""
+    rows, said = crossover.selection.fitted, []
+    for family, name in FAMILY.items():
+        if crossover.families.models[family]:
+            continue
+        sizes = rows[rows["family"] == family].groupby("model")[crossover.axis].nunique()
+        most = f", {sizes.idxmax()} has {sizes.max()}" if len(sizes) else ", and there are no runs of one"
+        several = f" (of {len(sizes)} models)" if len(sizes) > 1 else ""
+        said.append(f"no {name} has 3 sizes{several}{most}")
+    return (
+        f"no curve on both sides: {'; '.join(said)}; run one model at more sizes, or, where several names are one"
+        " model, give them one name in a column and say columns.model=THAT"
+    )
 
 
 def _open(crossover: Crossover) -> str:

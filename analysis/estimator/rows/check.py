@@ -170,6 +170,23 @@ def _validation(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         metric = metric_of(str(column), range=top)
         table = table.assign(val_error=metric.cost(values.to_numpy(float)))
         return table, [f"validation by {metric.describe()}"]
+    return _validation_loss(table)
+
+
+def _validation_loss(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """`val_error` from a validation loss, where rates have to be chosen and there is nothing else to choose by."""
+    if "lr" not in table.columns:
+        return table, []
+    for column in table.columns:
+        known = known_metric(str(column))
+        if known is None or known.bounded or known.higher or not is_validation(str(column)):
+            continue
+        read = read_column(table[column])
+        highest = read.values[np.isfinite(read.values)].max()
+        if read.bad.any() or not highest > 0 or read.values.min() < 0:
+            continue
+        text = f"rates are chosen by {column}, as val_error in shares of its highest ({highest:.3g})"
+        return table.assign(val_error=(read.values / highest).where(np.isfinite(read.values))), [text]
     return table, []
 
 

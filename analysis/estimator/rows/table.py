@@ -176,6 +176,8 @@ def questions_of(table: pd.DataFrame, metric: Metric, axis: str, notes: list[str
     found = (
         question_columns(unique[foreign], metric=metric.column, axis=axis, question=QUESTION) if foreign.any() else []
     )
+    if again_in := _sweeps_apart(unique, axis):
+        found = [*found, again_in]
     if PROVENANCE in found:
         unique, again = drop_repeats(table, within=True)
     for column in found:
@@ -193,6 +195,20 @@ def questions_of(table: pd.DataFrame, metric: Metric, axis: str, notes: list[str
         for _, rows in read.parts():
             refuse_mixed_starts(rows, axis)
     return read
+
+
+def _sweeps_apart(table: pd.DataFrame, axis: str) -> str:
+    """`sweep`, where sweeps of ours hold other runs under one model, size, seed and rate: they differ in a setting."""
+    if not {"config_hash", "sweep"} <= set(table.columns) or table["sweep"].nunique() < 2:
+        return ""
+    own = table[(table["status"] == "finished") & table["config_hash"].notna()]
+    if "purpose" in own.columns:
+        own = own[own["purpose"] != "tune"]
+    question = (*QUESTION, FINGERPRINT, START, ADAPT)
+    named = ("model", axis, "train_size", *question, "seed", "subset_seed", "lr", "budget_factor")
+    by = [c for c in dict.fromkeys(named) if c in own.columns]
+    cells = own.groupby(by, dropna=False)[["config_hash", "sweep"]].nunique()
+    return "sweep" if ((cells["config_hash"] > 1) & (cells["sweep"] > 1)).any() else ""
 
 
 def _start_notes(table: pd.DataFrame) -> list[str]:

@@ -5,7 +5,8 @@ const controls = (() => {
   let sets = 0;
   const swatch = (model) => {
     const icon = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    icon.setAttribute("viewBox", "-7 -7 14 14");
+    icon.setAttribute("viewBox", "-12 -7 24 14");
+    icon.setAttribute("width", "24");
     icon.setAttribute("aria-hidden", "true");
     const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
     const paths = {
@@ -18,7 +19,12 @@ const controls = (() => {
     };
     path.setAttribute("d", paths[model.shape]);
     path.setAttribute("fill", model.colour);
-    icon.append(path);
+    const line = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    line.setAttribute("d", "M-12 0H12");
+    line.setAttribute("stroke", model.colour);
+    line.setAttribute("stroke-width", "1.6");
+    if (model.dash) line.setAttribute("stroke-dasharray", "5 1.5 1 1.5");
+    icon.append(line, path);
     return icon;
   };
   const check = (text, checked, change, icon) => {

@@ -26,7 +26,7 @@ const curvePlots = (() => {
       const model = byName.get(line.model);
       if (!model) continue;
       line.x.forEach((x, i) => {
-        const row = { x, y: line.y[i], low: line.low[i], high: line.high[i], colour: model.colour, model: line.model };
+        const row = { x, y: line.y[i], low: line.low[i], high: line.high[i], colour: model.colour, dash: model.dash, model: line.model };
         if (x <= line.last * 1.0001) inside.push(row);
         if (x >= line.last * 0.999) beyond.push(row);
         bands.push(row);
@@ -54,7 +54,11 @@ const curvePlots = (() => {
           { x, y: { ...y, field: "low" }, y2: { field: "high" }, color: colour, detail: { field: "model" } },
         ),
       );
-    layers.push(layer(inside, { ...line, strokeWidth: 2 }, { x, y, color: colour, detail: { field: "model" } }));
+    for (const dash of new Set(inside.map((row) => row.dash))) {
+      const rows = inside.filter((row) => row.dash === dash);
+      const look = { ...line, strokeWidth: 2, ...(dash ? { strokeDash: [7, 2, 1.5, 2] } : {}) };
+      layers.push(layer(rows, look, { x, y, color: colour, detail: { field: "model" } }));
+    }
     layers.push(
       layer(
         beyond,
