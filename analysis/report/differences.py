@@ -72,7 +72,7 @@ def _settings(rows: pd.DataFrame) -> dict[str, str]:
     """Settings that the runs' overrides name, with their values."""
     words: dict[str, set[str]] = {}
     for row in rows.to_dict("records") if "overrides" in rows.columns else ():
-        for word in overrides_of(row) or ():
+        for word in overrides_of({str(key): value for key, value in row.items()}) or ():
             if "=" in word and not word.startswith(_OF_EVERY_RUN):
                 key, _, value = word.lstrip("+").partition("=")
                 words.setdefault(key, set()).add(value)
