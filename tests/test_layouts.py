@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from odd_trees import COUNTS, FEW, Right, pictures, plant, trees
 
+from scaling.config.data_words import data_config
 from scaling.data.errors import DataError
+from scaling.data.look import look_at
 from scaling.data.prepare import prepare
 from scaling.data.sources.folder import Folder, read_layout
 from scaling.data.sources.split_names import choose_splits, is_fold, split_names
@@ -151,3 +153,10 @@ def test_the_cases_beside_the_checkout(shared_data: Path, tmp_path: Path, monkey
     with pytest.raises(DataError, match=r"data\.layout=classes"):
         listed(trees / "train_is_a_class")
     assert counts(listed(trees / "train_is_a_class", "classes")) == {"train": {"bus": 8, "car": 8, "train": 16}}
+    for name in ("siteA/photos", "siteB/photos", "data_root_is_here"):
+        assert counts(listed(trees / name)) == {"train": {"cat": 120, "dog": 120}}
+    sites = {look_at(data_config({"data.root": str(trees / f"site{site}" / "photos")})).fingerprint for site in "AB"}
+    assert len(sites) == 2
+    patients = look_at(data_config({"data.root": str(trees / "patients")}))
+    assert len(patients.parts.train) + len(patients.parts.val) + len(patients.parts.test) == 24
+    assert [note for note in patients.notes if "data.group=parent keeps its images on one side" in note]

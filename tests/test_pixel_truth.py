@@ -1,5 +1,6 @@
 """What a run sees of a file, against numpy's own conversion of the numbers that were written into it."""
 
+import shutil
 import struct
 import zlib
 from collections.abc import Callable
@@ -216,3 +217,24 @@ def test_the_small_cases(make_cell: Callable, shared_data: Path, tmp_path: Path)
     turned = ImageOps.exif_transpose(Image.open(cases / "xmp6.jpg"))
     assert turned.size == (43, 61)
     assert see(str(cases / "xmp6.jpg"), square).picture.tobytes() == turned.tobytes()
+
+
+def test_the_small_cases_that_are_told(shared_data: Path, tmp_path: Path) -> None:
+    from scaling.config.data_words import data_config
+    from scaling.data.look import look_at
+
+    cases, root, rng = shared_data / "cases" / "images", tmp_path / "own", np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (root / name).mkdir(parents=True)
+        for i in range(5):  # as wide as wide.png is
+            Image.fromarray(rng.integers(0, 256, (8, 32, 3), np.uint8)).save(root / name / f"{i}.png")
+    shutil.copy(cases / "wide.png", root / "cat")
+    told = look_at(data_config({"data.root": str(root)})).notes
+    assert [note for note in told if "cuts off 75% of the median picture; data.fit=pad" in note]
+    shutil.copy(cases / "extraneous.jpg", root / "dog")
+    forget()
+    with pytest.raises(DataError, match=rf"{root}/dog/extraneous\.jpg \(damaged: .*data\.skip_unreadable=true"):
+        look_at(data_config({"data.root": str(root)}))
+    found = look_at(data_config({"data.root": str(root), "data.skip_unreadable": "true"}))
+    assert len(found.decoded.unreadable) == 1
+    assert sum(map(len, (found.parts.train, found.parts.val, found.parts.test))) == 11
