@@ -20,6 +20,7 @@ from scaling.records.files import last_line, printable
 from scaling.records.lock import LOCK_FILE, holder, is_held
 from scaling.records.record import Record, RecordError
 from scaling.study.command import cells_of
+from scaling.study.run_study import no_collection
 from scaling.sweep.rates import Rates, clock
 from scaling.sweep.run_cells import worker_count
 
@@ -184,7 +185,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if every is not None:
         _watch(cells, words, every)
         return 0
-    found = [status_of(cell) for cell in cells]
+    with no_collection():
+        found = [status_of(cell) for cell in cells]
     print(summary(found, words))
     if "--list" in arguments:
         print("\n".join(f"{status.state:<9} {status.cell.cell_name}" for status in found))

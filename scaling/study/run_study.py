@@ -39,7 +39,7 @@ def without_grids(jobs: Sequence[Job], keys: Sequence[str]) -> list[Job]:
 
 
 @contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Thousands of cells are kept, and none is garbage: looking for it takes a third of the time."""
     before = gc.isenabled()
     gc.disable()
@@ -56,7 +56,7 @@ def compose_jobs(composer: Composer, words: Sequence[Sequence[str]]) -> list[Job
     Raises:
         ConfigError: a cell cannot work, or two models of one name would share a curve.
     """
-    with _no_collection():
+    with no_collection():
         jobs = [composer.job(job) for job in words]
     _check_probes(jobs)
     shapes: dict[Asker, dict[str, object]] = {}
