@@ -19,7 +19,7 @@ from pathlib import Path
 
 from scaling.config import CellConfig
 from scaling.records.cell_folder import Stamp, record_stamp
-from scaling.records.files import TEMPORARY
+from scaling.records.files import TEMPORARY, first_line
 from scaling.records.lock import Busy, cell_lock
 
 FIRST_PROCESS = "SCALING_PARENT"  # environment: HOST:PID of the command whose end is to end the workers, too
@@ -75,9 +75,12 @@ def serve(pipe: Connection) -> None:
     """Runs the cells that come through the pipe until it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends Ctrl-C to all; the parent decides
     _end_with_parent()
-    import torch
+    try:
+        import torch
 
-    from scaling.training.checkpoint import Stopped, stop_request
+        from scaling.training.checkpoint import Stopped, stop_request
+    except (ImportError, MemoryError, OSError, RuntimeError) as error:  # too little memory, a broken installation
+        sys.exit(f"error: a worker cannot load torch: {first_line(error)}")
 
     stop_request.install()
     pipe.send(("ready", torch.__version__))

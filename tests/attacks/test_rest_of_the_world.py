@@ -131,7 +131,7 @@ def test_a_secret_is_in_nothing_that_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("denied", ["home", "cwd", "handles", "shm", "memory", "optimised"])
+@pytest.mark.parametrize("denied", ["home", "cwd", "handles", "tmp", "memory", "optimised"])
 def test_a_run_where_something_is_denied(denied: str, tmp_path: Path) -> None:
     variables: dict[str, str | None] = {"SCALING_CACHE": None}
     line, before = ["-m", "scaling.train", *CELL], None
@@ -141,7 +141,7 @@ def test_a_run_where_something_is_denied(denied: str, tmp_path: Path) -> None:
         line.append("out=/proc/runs")
     if denied == "handles":
         before = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))  # noqa: E731
-    if denied == "shm":
+    if denied == "tmp":
         variables["TMPDIR"] = "/proc/nowhere"
     if denied == "memory":
         before = lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))  # noqa: E731
