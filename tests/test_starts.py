@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -138,3 +139,18 @@ def test_untrained_starts_are_drawn_apart() -> None:
     assert ax.get_xlim()[0] > 0
     assert len(views(found)) == 1  # one number of training images is no axis
     assert untrained(find_crossover(started())) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "metric", "adapts"),
+    [("caltech256-transfer.csv", "test_top1", {"full", "probe"}), ("endoscopy-mes-transfer.csv", "auroc", {"full"})],
+)
+def test_public_tables_say_what_was_fitted(shared_data: Path, name: str, metric: str, adapts: set[str]) -> None:
+    """`regime` of the one holds fullft and linprobe, `freeze` of the other finetune throughout."""
+    path = shared_data / "tables" / name
+    if not path.exists():
+        pytest.skip("the public tables are not here")
+    found = read_results(parse_table({"results": str(path), "metric": metric}))
+    assert {key["adapt"] for key, _ in found.parts()} == adapts
+    assert {key["init"] for key, _ in found.parts()} == {"pretrained"}
+    assert len(found.parts()) == len(adapts)
