@@ -52,7 +52,8 @@ REFUSALS = (ConfigError, HydraException, OmegaConfBaseException)
 
 def print_help() -> None:
     print(USAGE)
-    for title, group in (("Models (model=)", "model"), ("Data sets (data=)", "data"), ("Optimisers", "optim")):
+    for title, group in (("Models (model=)", "model"), ("Data sets (data=)", "data"), ("Weights (weights=)", "weights"),
+                         ("Optimisers", "optim")):  # fmt: skip
         print(f"{title}:")
         for name, line in list_options(CONF / group):
             print(f"  {name:<14} {line}")

@@ -6,14 +6,17 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from scaling.compose.start_weights import inherit
 from scaling.config import ConfigError
+from scaling.data.splits import load_splits
 from scaling.records.record import FILE_NAME, read_record
 from scaling.sweep.run_cells import run_cells
 from scaling.training.cell import run_cell
+from scaling.training.features import run_digests
 
 WORDS = ("model=vit_mu", "model.pool=mean", "data.image_size=8", "data.permute_patch=4", "data.train_size=20",
          "data.test_size=50", "budget.steps=14")  # fmt: skip
@@ -137,3 +140,37 @@ def test_published_weights_are_known_by_their_name(make_cell: Callable) -> None:
 def test_weights_are_weights_only(kept: Path) -> None:
     state = torch.load(kept / "weights.pt", weights_only=True)
     assert all(isinstance(value, torch.Tensor) for value in state.values())
+
+
+def test_several_starts_are_an_axis_and_each_is_what_its_run_was(make_cell: Callable, tmp_path: Path) -> None:
+    """The second run's model is another one, and its own is what its fine-tune has."""
+    from scaling.study.command import cells_of
+
+    one = _run(make_cell, *WORDS, f"out={tmp_path}/runs", "keep=last", "sweep=small")
+    wide = [word for word in WORDS if not word.startswith("model")] + ["model=resnet8"]
+    cell = dataclasses.replace(make_cell(*wide, *WHERE, f"out={tmp_path}/runs", "keep=last", "sweep=small"),
+                               overrides=("data=strokes", *wide, "sweep=small"))  # fmt: skip
+    assert run_cell(cell).status == "finished"
+    both = cells_of(["-m", f"init_from={one},{cell.folder}", "data.train_size=20,40"])
+    assert [(c.model.name, c.data.train_size) for c in both] == [
+        ("vit_mu", 20), ("vit_mu", 40), ("resnet8", 20), ("resnet8", 40)]  # fmt: skip
+    assert {c.sweep for c in both} == {"finetune"}
+
+
+def test_a_start_says_what_it_saw(make_cell: Callable, kept: Path, tmp_path: Path) -> None:
+    """Inputs are normalised as the source's were; the record names its data, and counts test pictures that it saw."""
+    source = read_record(kept / FILE_NAME)
+    words = (*WORDS, *WHERE, f"out={tmp_path}/runs", "sweep=tuned", "budget.steps=1", "keep=last")
+    tuned = run_cell(make_cell(*words, f"init_from={kept}", "data.train_size=40", "seed=3"))
+    assert tuned.status == "finished", tuned.error_text
+    assert (tuned.input_mean, tuned.input_std) == (source.input_mean, source.input_std)
+    assert (tuned.pretrain_data, tuned.pretrain_size, tuned.pretrain_image_size) == ("strokes", 20, 8)
+    assert tuned.pretrain_leaks == 0
+    assert source.pretrain_leaks is None
+    pictures = np.load(kept / "pictures.npy")
+    (again,) = (tmp_path / "runs" / "tuned").glob("*/pictures.npy")
+    assert (len(pictures), len(np.load(again))) == (20, 60)  # the source's are behind the fine-tune, too
+    cell = make_cell(*words, f"init_from={kept}", "data.train_size=40", "seed=4")
+    test = run_digests(load_splits(cell.data, torch.device("cpu")))["test"]
+    np.save(kept / "pictures.npy", np.concatenate([pictures, test[:7]]))
+    assert run_cell(cell).pretrain_leaks == 7

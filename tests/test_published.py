@@ -100,7 +100,7 @@ def test_fewer_images_than_asked_for_are_said(tmp_path: Path, make_cell: Callabl
 def test_a_set_that_cannot_be_had_says_what_to_put_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(published, "_reachable", lambda url: False)
+    monkeypatch.setattr(published, "reachable", lambda url: False)
     with pytest.raises(DataError, match=r"put .* there, or name another place with data\.root=DIR") as said:
         prepare_published(kind, str(tmp_path / "nothing"))
     assert PUBLISHED[kind].archives[0] in str(said.value)
@@ -110,7 +110,7 @@ def test_a_set_that_cannot_be_had_says_what_to_put_where(
 def test_torchvision_is_asked_to_download_where_there_is_a_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(published, "_reachable", lambda url: True)
+    monkeypatch.setattr(published, "reachable", lambda url: True)
     monkeypatch.setattr(datasets.CIFAR10, "download", lambda self: write_cifar10(tmp_path) and _unpack(tmp_path))
     prepare_published("cifar10", str(tmp_path))
     assert read_arrays("cifar10", str(tmp_path))[0].sizes["train"] == 100

@@ -25,11 +25,12 @@ from scaling.compose.paths import CONF, SWEEPS, list_options
 from scaling.compose.start_weights import inherit
 from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, ProbeConfig, WandbConfig
 from scaling.config.model_config import ModelConfig
+from scaling.config.weights_config import WeightsConfig
 from scaling.records.words import hydra_value
 
 GROUPS = {"data": DataConfig, "model": ModelConfig, "optim": OptimConfig, "budget": BudgetConfig, "wandb": WandbConfig}
-GROUPS |= {"probe": ProbeConfig}
-_CHOICES = ("data", "model", "optim", "wandb", "sweeps")  # what a file is chosen for
+GROUPS |= {"probe": ProbeConfig, "weights": WeightsConfig}
+_CHOICES = ("data", "model", "optim", "wandb", "weights", "sweeps")  # what a file is chosen for
 _REFUSED = ("config_path", "experimental_rerun", "shell_completion", "hydra_help")
 
 
@@ -126,7 +127,7 @@ def _check_word(word: str) -> None:
             raise ConfigError(f"{word}: ${{{name}}} stands for no setting; the nearest is ${{{nearest_setting(name)}}}")
     if not equals and not word.startswith("~"):
         known = {name: "sweeps" for name, _ in list_options(SWEEPS)}
-        known |= {name: group for group in ("model", "data") for name, _ in list_options(CONF / group)}
+        known |= {name: group for group in ("weights", "model", "data") for name, _ in list_options(CONF / group)}
         meant = f"; {known[word]}={word} is meant?" if word in known else ", as in data.train_size=1000"
         raise ConfigError(f"{word!r} is not of the form key=value{meant}")
     try:

@@ -82,16 +82,17 @@ class Composer:
         return self._words[text]
 
     def _grouped(self, words: Sequence[_Word]) -> tuple[Any, dict[str, str]]:
-        """What Hydra composes of the words that are more than plain settings, and the choices of model and data."""
+        """What Hydra composes of the words that are more than plain settings, and the choices of model, data and weights."""
         groups = tuple(word.text for word in words if not word.plain)
         if groups not in self._composed:
             whole = self._loader.load_sweep_config(self.config, list(groups))
-            choices = {group: str(whole.hydra.runtime.choices[group]) for group in ("data", "model")}
+            made = whole.hydra.runtime.choices
+            choices = {group: str(made[group]) for group in ("data", "model", "weights") if made[group] != "none"}
             self._composed[groups] = _without_hydra(whole), choices
         return self._composed[groups]
 
     def compose(self, words: Sequence[str]) -> tuple[Any, dict[str, str]]:
-        """The config of a job without its `hydra` node, and the choices of its model and data."""
+        """The config of a job without its `hydra` node, and the choices of its model, data and weights."""
         read = [self._read(word) for word in words]
         shared, choices = self._grouped(read)
         config = copy.deepcopy(shared)

@@ -16,10 +16,12 @@ from omegaconf.errors import OmegaConfBaseException
 from scaling.compose.foreign import refuse_lookup
 from scaling.compose.paths import STUDY, leaves
 from scaling.compose.plain_errors import type_error
+from scaling.compose.start_facts import start_facts, start_of, with_inputs, with_named
 from scaling.compose.start_weights import InitError, SourceError, check_start, source_run
 from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, ProbeConfig, WandbConfig
 from scaling.config.model_config import ModelConfig, ModelError
 from scaling.config.setting import limit_problem
+from scaling.config.weights_config import WeightsConfig
 from scaling.data.at_start import seen_at_start
 from scaling.data.check import check_data
 from scaling.data.errors import DataError
@@ -109,17 +111,11 @@ GROUP_KINDS = {
     "budget": BudgetConfig,
     "wandb": WandbConfig,
     "probe": ProbeConfig,
+    "weights": WeightsConfig,
 }
 # Fields that `parse` itself fills in.
-_FILLED_IN = (
-    "start_problem",
-    "start_fingerprint",
-    "fingerprint",
-    "data_seen",
-    "num_classes",
-    "flops_per_example",
-    "overrides",
-)
+_FILLED_IN = "start_facts start_problem start_fingerprint fingerprint data_seen num_classes".split()
+_FILLED_IN += ["flops_per_example", "overrides"]
 # What OmegaConf checks of the settings outside the groups.
 _TOP = dataclasses.make_dataclass(
     "TopConfig",
@@ -139,7 +135,7 @@ _TOP_NAMES = tuple(field.name for field in dataclasses.fields(_TOP))
 
 def _check_adapt(cell: CellConfig) -> None:
     if cell.adapt and cell.start is None:
-        raise ConfigError(f"adapt={cell.adapt} needs weights to start from: pretrained= or init_from=")
+        raise ConfigError(f"adapt={cell.adapt} needs weights to start from: weights=, pretrained= or init_from=")
     if cell.adaptation == "probe":
         _require(cell.keep == "none", f"keep={cell.keep}: a probe trains no weights that could be kept")
         found = cell.probe.loss != "logistic" or importlib.util.find_spec("sklearn") is not None
@@ -223,8 +219,16 @@ class Assembler:
         """
         groups = parts.groups
         top, problem = _with_source(parts.top, groups["model"].name)
-        seed = groups["data"].subset_seed
-        any_seed = dataclasses.replace(groups["data"], subset_seed=min(seed, 0))  # nothing checked depends on it
+        weights, model = groups["weights"], groups["model"]
+        try:
+            named = self._once(start_of, weights, model, groups["data"].cache)
+            top = with_named(top, weights, named)
+            facts = self._once(start_facts, weights, init_from=top.init_from, pretrained=top.pretrained)
+            stated = with_inputs(groups["data"], facts)
+        except InitError as error:
+            raise ConfigError(str(error)) from error
+        seed = stated.subset_seed
+        any_seed = dataclasses.replace(stated, subset_seed=min(seed, 0))  # nothing checked depends on it
         try:
             own = (os.path.abspath(top.out), os.path.abspath(os.path.join(top.out, top.sweep)))
             data, classes, fingerprint = self._once(check_data, any_seed, own=own)
@@ -234,6 +238,7 @@ class Assembler:
             **{name: getattr(top, name) for name in _TOP_NAMES} | {"trackers": tuple(top.trackers)},
             **groups | {"data": dataclasses.replace(data, subset_seed=seed)},
             num_classes=classes,
+            start_facts=facts,
             fingerprint=fingerprint,
             overrides=overrides,
         )

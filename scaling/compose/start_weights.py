@@ -16,6 +16,7 @@ from pathlib import Path
 from scaling.config import ConfigError
 from scaling.config.model_config import ModelConfig
 from scaling.records.cell_folder import BEST_FILE, WEIGHTS_FILE
+from scaling.records.files import first_line
 from scaling.records.record import FILE_NAME, Record, RecordError, read_record
 from scaling.records.replay import ReplayError, replayed
 
@@ -162,7 +163,7 @@ def check_start(
     if init_from and pretrained:
         raise InitError("init_from and pretrained are both given; one run has one start")
     if pretrained and not Path(pretrained).exists():
-        if re.fullmatch(r"(timm|torchvision):\S+", pretrained):
+        if re.fullmatch(r"(timm|torchvision):\S+|hub:\S+/\S+|https://\S+", pretrained):
             _check_fits(pretrained, 0, model, image_size, channels, num_classes)
             return pretrained
         raise InitError(f"pretrained={pretrained} is neither a file nor timm:NAME or torchvision:NAME")
@@ -174,6 +175,27 @@ def check_start(
     changed = path.stat().st_mtime_ns
     _check_fits(str(path), changed, model, image_size, channels, num_classes)
     return _digest(path, changed)
+
+
+@functools.lru_cache(maxsize=64)
+def fetch_weights(name: str, place: str) -> None:
+    """Brings published weights here, where their library keeps them.
+
+    Args:
+        name: what `named_weights` takes.
+        place: what a user without a network is told to do with the file.
+
+    Raises:
+        InitError: they cannot be had; the message says which file to put where.
+    """
+    from scaling.models.library_weights import address_of, named_weights
+    from scaling.models.weights import WeightsError
+
+    try:
+        named_weights(name)
+    except WeightsError as error:
+        elsewhere = f"without a network get {address_of(name)} elsewhere and {place}"
+        raise InitError(f"{first_line(error)}; {elsewhere}") from error
 
 
 def inherit(arguments: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from scaling.compose.grids import Grid, GridError, Values, expand, narrow, read_block
+from scaling.compose.start_weights import inherit
 from scaling.records.words import hydra_value
 
 
@@ -75,6 +76,8 @@ def job_words(loader: Any, cells: Any, params: Any, arguments: Sequence[str]) ->
         jobs = [fixed + job for job in expand(narrow(grids, asked))]
     except GridError as error:
         raise HydraException(str(error)) from error
+    if len(asked.get("init_from", [])) > 1 and "sweeps" not in asked:  # each is what its own source was
+        jobs = [inherit(job) for job in jobs]
     if not jobs:
         raise HydraException(f"no cell of the sweep has all of: {shlex.join(arguments)}")
     return jobs

@@ -18,6 +18,7 @@ from scaling.config.columns import Columns
 from scaling.config.model_config import ARCHITECTURE, ModelConfig
 from scaling.config.setting import declare, hashed
 from scaling.config.strokes_config import StrokesConfig
+from scaling.config.weights_config import RESIZES, StartFacts, WeightsConfig
 
 
 class ConfigError(ValueError):
@@ -64,6 +65,14 @@ class DataConfig:
     fit: str = declare("crop", choices=FITS, later=True)  # or pad, stretch: how a picture that is not square becomes so
     # a number: what is white in pictures with more than 8 bits; auto: the largest value found
     white: str = declare("auto", later=True)
+    # by what inputs are normalised: weights (what they expect that the run starts from), subset (the training images);
+    # auto: weights where that is known
+    normalize: str = declare("auto", choices=("auto", "weights", "subset"), later=True)
+    # filter and centre crop when pictures are resized; None: as the weights expect, else bilinear and all of it
+    resize: str | None = declare(None, choices=RESIZES, later=True)
+    crop_share: float | None = declare(None, above=0, at_most=1, later=True)
+    input_mean: tuple[float, ...] | None = declare(None, later=True)  # of the weights; filled in by `parse`
+    input_std: tuple[float, ...] | None = declare(None, later=True)
     # From here on nothing affects a result.
     # true: worker processes bring the images; false: they live on the device; auto: if they fit
     stream: str = declare("auto", choices=("auto", "true", "false"), result=False)
@@ -153,6 +162,8 @@ class CellConfig:
     # of a start: full (all weights are trained, from a head of zeros) or probe (a linear model on frozen features);
     # None: all weights are trained, and so is a head that fits
     adapt: str | None = declare(None, choices=("full", "probe"))
+    weights: WeightsConfig = field(default_factory=WeightsConfig)  # those of conf/weights/; they set `pretrained`
+    start_facts: StartFacts = field(default_factory=StartFacts, metadata={"result": False})  # filled in by `parse`
     start_problem: str = ""  # why its source has no weights; such a cell is not run. Filled in by `parse`
     start_fingerprint: str = ""  # of the weights that the run starts from; filled in by `parse`
     fingerprint: str = ""  # of the data; filled in by `parse`
@@ -165,6 +176,8 @@ class CellConfig:
     def model_label(self) -> str:
         """What results call the model: its name, and what was changed of its config file without a name of its own, so
         that two models never share a curve. A patch size counts where it is not the data's."""
+        if self.weights.name != "none":  # of one model there may be several
+            return self.weights.name
         keys = [word.split("=", 1)[0] for word in self.overrides]
         if "model.name" in keys or self.model.source in ("torchvision", "timm"):
             return self.model.name

@@ -73,7 +73,7 @@ def prepare(configs: Iterable[DataConfig]) -> list[str]:
     for config in configs:
         if config.kind == "strokes":
             continue
-        pixels = (config.image_size, config.channels, config.fit, config.white)
+        pixels = (config.image_size, config.channels, config.fit, config.white, config.resize, config.crop_share)
         one = (Place.of(config), *pixels, config.cache, config.skip_unreadable)
         if one not in seen:
             if config.kind not in OWN:

@@ -47,7 +47,8 @@ class Pictures:
 class Splits:
     """One run's data and what makes images inputs.
 
-    `mean` and `std` (per channel, in [0, 1]) are those of the training subset: the only images a user with n has.
+    `mean` and `std` (per channel, in [0, 1]) are those of the training subset, the only images a user with n has, or
+    what the weights expect that the run starts from.
     `pixels` is the locality permutation (size * size,), or None where nothing moves. Drawn images have no `pictures`.
     """
 
@@ -177,6 +178,8 @@ def load_splits(config: DataConfig, device: torch.device, *, fingerprint: str | 
     load = _load_strokes if config.kind == "strokes" else _load_images
     train, val, test, sums, pictures = load(config, device)
     mean, std = mean_and_std(sums, pixels=config.image_size**2)
+    if config.input_mean is not None:  # what the weights expect that the run starts from
+        mean, std = np.array(config.input_mean), np.array(config.input_std)
     pixels = None
     if config.locality < 1:
         index, _, _ = locality_permutation(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -55,3 +56,61 @@ def resize_pos_embed(
     table = F.interpolate(table, size=(grid, grid), mode=mode, align_corners=corners, antialias=antialias)
     table = table.permute(0, 2, 3, 1).flatten(1, 2).to(pos_embed.dtype)
     return torch.cat([pos_embed[:, :prefix], table], dim=1)
+
+
+def _prefix_tokens(old: int, new: int) -> int | None:
+    """How many tokens come before two square grids of so many tokens in all; None if no number fits."""
+    return next((p for p in range(6) if all(math.isqrt(t - p) ** 2 == t - p for t in (old, new) if t > p)), None)
+
+
+def resized_tables(own: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tables of positions in `state` that have another size in a model of timm, brought to that of `own`.
+
+    timm itself resizes those of the models that it has fine-tuned at other sizes; these are the rest: absolute tables
+    with whatever tokens come first, maps, and relative ones, whose rows are distances.
+    """
+    found = {}
+    for key, table in state.items():
+        to = own[key].shape if key in own else table.shape
+        kinds = ("pos_embed", "rel_pos_", "attention_biases", "relative_position_bias_table")
+        if table.shape != to and table.ndim == len(to) and any(kind in key for kind in kinds):
+            resized = _resized_table(key.rpartition(".")[2], table, to)
+            if resized is not None:
+                found[key] = resized.to(table.dtype)
+    return found
+
+
+def _resized_table(name: str, table: torch.Tensor, to: torch.Size) -> torch.Tensor | None:
+    values, how = table.float(), dict(mode="bicubic", antialias=True)
+    if name.endswith(("_rel", "rel_pos_h", "rel_pos_w")):  # (distances along an axis, width)
+        return F.interpolate(values.T[None], size=to[0], mode="linear", align_corners=True)[0].T
+    if name == "relative_position_bias_table":  # (distances along both axes, heads)
+        from timm.layers.pos_embed_rel import resize_rel_pos_bias_table_simple
+
+        side = (math.isqrt(to[0]) + 1) // 2
+        return resize_rel_pos_bias_table_simple(values, (side, side), tuple(to))
+    if name == "attention_biases":  # (heads, absolute distances along both axes)
+        old, new = math.isqrt(table.shape[1]), math.isqrt(to[1])
+        if old**2 != table.shape[1] or new**2 != to[1]:
+            return None
+        grid = F.interpolate(values.view(1, -1, old, old), size=(new, new), mode="bicubic", align_corners=True)
+        return grid.flatten(2)[0]
+    if table.ndim == 4 and table.shape[1] == to[1] and table.shape[3] != to[3]:  # (1, width, rows, columns)
+        return F.interpolate(values, size=to[2:], **how)  # type: ignore[arg-type]
+    if table.ndim == 4 and table.shape[1] == to[1]:  # (1, blocks, tokens, width)
+        return torch.stack([_resized_tokens(block, to[2]) for block in values[0]])[None]
+    if table.ndim == 4:  # (1, rows, columns, width)
+        grid = F.interpolate(values.permute(0, 3, 1, 2), size=to[1:3], **how)  # type: ignore[arg-type]
+        return grid.permute(0, 2, 3, 1)
+    tokens = to[-2]
+    if _prefix_tokens(table.shape[-2], tokens) is None:
+        return None
+    return _resized_tokens(values, tokens) if table.ndim == 2 else _resized_tokens(values[0], tokens)[None]
+
+
+def _resized_tokens(table: torch.Tensor, tokens: int) -> torch.Tensor:
+    """(tokens, width) from a table of another number of tokens."""
+    prefix = _prefix_tokens(len(table), tokens)
+    if prefix is None:
+        return table
+    return resize_pos_embed(table[None], grid=math.isqrt(tokens - prefix), prefix=prefix)[0]

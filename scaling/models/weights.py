@@ -5,7 +5,9 @@ Nothing in a checkpoint is ever run: PyTorch files are read by weights only, .np
 
 from __future__ import annotations
 
+import math
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from scaling.models.positions import resize_pos_embed
+from scaling.models.positions import resize_pos_embed, resized_tables
 from scaling.models.vit import ViT
 from scaling.records.files import first_line, some, write_whole
 
 State = dict[str, torch.Tensor]
+_WRAPPERS = ("module.", "_orig_mod.")
 
 
 class WeightsError(ValueError):
@@ -55,7 +58,15 @@ def read_weights(path: Path) -> State:
             state = state[wrapper]
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise WeightsError(f"{path}: holds no dictionary of tensors")
-    return dict(state)
+    return _unwrapped(dict(state))
+
+
+def _unwrapped(state: State) -> State:
+    """Without what DataParallel and torch.compile put before every key."""
+    for prefix in _WRAPPERS:
+        if state and all(key.startswith(prefix) for key in state):
+            return _unwrapped({key.removeprefix(prefix): value for key, value in state.items()})
+    return state
 
 
 def _from_torchvision(state: State) -> State:
@@ -133,34 +144,55 @@ def _as_vit(state: State) -> State:
     return state
 
 
+def _as_own_vit(model: ViT, state: State, mode: str) -> State:
+    state = _as_vit(state)
+    pos_embed = state.get("pos_embed")
+    if "pos_embed" not in model.state_dict() or pos_embed is None or pos_embed.ndim != 3:
+        return state
+    corners = mode == "bilinear"
+    how = dict(mode=mode, antialias=not corners, align_corners=corners)
+    return state | {"pos_embed": _resized(pos_embed, grid=model.grid, prefix=model.prefix, **how)}
+
+
+def _resized(pos_embed: torch.Tensor, *, grid: int, prefix: int, **how: Any) -> torch.Tensor:
+    try:
+        return resize_pos_embed(pos_embed, grid=grid, prefix=prefix, **how)
+    except ValueError as error:
+        raise WeightsError(f"pos_embed does not fit: {error}; is it of another model.pool?") from error
+
+
+def _as_library(model: nn.Module, state: State) -> State:
+    """Weights for a model of timm or torchvision, position embeddings brought to its grid as that library does it."""
+    library = type(model).__module__.partition(".")[0]
+    if library == "timm":
+        # Each of timm's modules knows its models' other layouts, prefix tokens and tables of relative positions.
+        convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+        try:
+            state = state if convert is None else dict(convert(dict(state), model))
+        except Exception:  # a layout that it does not know: the names and shapes say what is wrong
+            return state
+        return state | resized_tables(model.state_dict(), state)
+    table = state.get("encoder.pos_embedding")
+    if library == "torchvision" and table is not None and hasattr(model, "seq_length"):
+        grid = math.isqrt(model.seq_length - 1)  # type: ignore[operator]
+        resized = _resized(table, grid=grid, prefix=1, antialias=False, align_corners=True)
+        return state | {"encoder.pos_embedding": resized}
+    return state
+
+
 def fit_weights(model: nn.Module, state: State, *, mode: str = "bicubic") -> tuple[State, list[str]]:
     """Weights under the names and in the shapes of `model`, and the keys of its head that they do not fill.
 
-    Learned position embeddings of another grid are interpolated: `mode` "bicubic" as timm does it, or "bilinear" on
-    the corners' grid as the original JAX code does. The model may be on the meta device.
+    Position embeddings of another grid are interpolated: in our ViT by `mode`, "bicubic" as timm does it or "bilinear"
+    on the corners' grid as the original JAX code does; in models of timm and torchvision as their library does it. The
+    model may be on the meta device.
 
     Raises:
         WeightsError: keys other than the head's are missing, unknown or of another shape; it names them.
     """
     own = model.state_dict()
-    if isinstance(model, ViT):
-        state = _as_vit(state)
-        pos_embed = state.get("pos_embed")
-        if "pos_embed" in own and pos_embed is not None and pos_embed.ndim == 3:
-            corners = mode == "bilinear"
-            try:
-                resized = resize_pos_embed(
-                    pos_embed,
-                    grid=model.grid,
-                    prefix=model.prefix,
-                    mode=mode,
-                    antialias=not corners,
-                    align_corners=corners,
-                )
-            except ValueError as error:
-                raise WeightsError(f"pos_embed does not fit: {error}; is it of another model.pool?") from error
-            state = state | {"pos_embed": resized}
-    head = re.compile(r"(head|heads|fc|classifier)\.")
+    state = _as_own_vit(model, state, mode) if isinstance(model, ViT) else _as_library(model, state)
+    head = re.compile(r"(head|heads|head_dist|aux_head|fc|classifier)\.")
     fresh = [k for k in own if head.match(k) and (k not in state or state[k].shape != own[k].shape)]
     if fresh:  # another number of classes, or another make of head: it goes as a whole
         state = {k: v for k, v in state.items() if k not in fresh and (k in own or not head.match(k))}

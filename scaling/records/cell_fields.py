@@ -56,9 +56,11 @@ def known_fields(cell: CellConfig, *, device: str, torch_version: str) -> dict[s
         budget_rule=cell.budget.rule,
         init_from=cell.start,
         adapt=cell.adaptation,
-        pretrain_size=cell.pretrain_size,
         start_fingerprint=cell.start_fingerprint or None,
         purpose=cell.purpose,
+        pretrain_data=cell.start_facts.data,
+        pretrain_size=cell.start_facts.size if cell.pretrain_size is None else cell.pretrain_size,
+        pretrain_image_size=cell.start_facts.image_size,
     )
 
 

@@ -15,6 +15,7 @@ from scaling.records.record import FILE_NAME, NewerRecordError, Record, RecordEr
 
 WEIGHTS_FILE = "weights.pt"  # of keep=last
 BEST_FILE = "best.pt"  # of keep=best: lowest validation error
+PICTURES_FILE = "pictures.npy"  # of the training images behind kept weights: uint64 (n, 2), their digests
 CHECKPOINTS = "checkpoint-*.pt"
 
 Stamp = tuple[int, int] | None

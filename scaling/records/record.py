@@ -89,14 +89,15 @@ class Record:
     data_fingerprint: str | None = None  # of pictures, labels and splits; None in older records
     files_left_out: int | None = None  # files below data.root that are not used
     available_images: int | None = None  # training images that a subset is drawn from; None where they are endless
+    input_mean: tuple[float, ...] | None = None  # what the inputs were normalised by, one per channel, of [0, 1]
+    input_std: tuple[float, ...] | None = None
     # Of runs that start from weights; all empty from scratch.
     adapt: Literal["full", "probe"] | None = None  # what was fitted: the whole network, or a probe on frozen features
     start_fingerprint: str | None = None  # of the weights
     pretrain_data: str | None = None  # what they were trained on, as it is called
     pretrain_size: int | None = None  # unique images of it
     pretrain_image_size: int | None = None
-    input_mean: tuple[float, ...] | None = None  # what the inputs were normalised by, one per channel, of [0, 1]
-    input_std: tuple[float, ...] | None = None
+    pretrain_leaks: int | None = None  # test images that are among their training images, by content; None: unknown
     feature_dim: int | None = None  # of a probe
     strength: float | None = None  # of a probe: the chosen regularisation, relative to n
     strengths: tuple[float, ...] | None = None  # of a probe: (lowest, highest, count) of those tried

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scaling.compose.start_facts import fetch_starts
+from scaling.compose.start_weights import InitError
 from scaling.config import CellConfig, ConfigError
 from scaling.data.at_start import seen_at_start
 from scaling.data.errors import DataError
@@ -66,7 +68,7 @@ def check_ready(cells: Sequence[CellConfig], *, download: bool = True) -> None:
     """Looks whether what the cells need is there, and says what was found. Nothing is left behind but caches.
 
     Args:
-        download: False (a dry run): published data that are not here are not brought here.
+        download: False (a dry run): published data and weights that are not here are not brought here.
 
     Raises:
         ConfigError: something is missing or cannot be used.
@@ -79,7 +81,8 @@ def check_ready(cells: Sequence[CellConfig], *, download: bool = True) -> None:
         notes = prepare(cell.data for cell in cells if download or cell.data.kind in OWN)
         if download:
             _refuse_new_copies(cells)
-    except DataError as error:
+            fetch_starts(cells)
+    except (DataError, InitError) as error:
         raise ConfigError(str(error)) from error
     for note in notes:
         _say_once(note)

@@ -29,6 +29,7 @@ from scaling.records.wrong_images import WrongImages, write_wrong_images
 from scaling.tracking import Tracker, track
 from scaling.training.checkpoint import Checkpoints, clear_checkpoints, stop_request
 from scaling.training.features import last_linear
+from scaling.training.pretraining import keep_pictures, start_fields
 from scaling.training.probe_cell import probe_and_test
 from scaling.training.processes import world
 from scaling.training.started import build
@@ -116,6 +117,8 @@ def _keep_weights(run: Run) -> None:
         save_weights(run.model.state_dict(), run.cell.folder / WEIGHTS_FILE)
     if run.cell.keep == "best":
         save_weights(run.best["weights"], run.cell.folder / BEST_FILE)
+    if run.cell.keep != "none":
+        keep_pictures(run.cell, run.splits)
 
 
 def _known_before(cell: CellConfig, splits: Splits) -> dict[str, Any]:
@@ -162,7 +165,7 @@ def run_cell(cell: CellConfig) -> Record:
         try:
             splits = load_splits(data, device, fingerprint=cell.fingerprint)
             fields |= data_fields(data, cell.folder.parent)
-            fields |= _known_before(cell, splits)
+            fields |= _known_before(cell, splits) | start_fields(cell, splits)
             if cell.adaptation == "probe":
                 results, wrong = probe_and_test(cell, splits, device)
             else:

@@ -23,7 +23,7 @@ from scaling.data.features.store import FeatureStore, fill, one_writer, store_fo
 from scaling.data.splits import ImageSet, Splits
 from scaling.models.devices import TABLE
 from scaling.records.files import cache_folder, duration
-from scaling.training.started import build
+from scaling.training.started import build, content_fingerprint
 
 SPLITS_OF_RUN = ("train", "val", "test")
 # Pixels at once: larger batches no longer help, and would leave a CPU's cache or a GPU's memory.
@@ -140,7 +140,7 @@ def way_of(cell: CellConfig, splits: Splits) -> list[Any]:
     permuted = [data.locality, data.permute_patch, data.permute_seed] if data.locality < 1 else []
     pixels = splits.pictures.words if splits.pictures is not None else ("drawn", data.image_size)
     normalised = [splits.mean.flatten().tolist(), splits.std.flatten().tolist()]
-    started = [cell.start_fingerprint, cell.model.identity()]
+    started = [content_fingerprint(cell), cell.model.identity()]
     return [started, pixels, data.image_size, permuted, normalised, cell.precision]
 
 

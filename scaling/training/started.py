@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+
 import torch
 
 from scaling.compose.start_weights import weights_path
@@ -9,7 +12,8 @@ from scaling.config import CellConfig
 from scaling.models.build import build_model
 from scaling.models.devices import TABLE
 from scaling.models.library_weights import named_weights
-from scaling.models.weights import load_weights, read_weights
+from scaling.models.weights import State, load_weights, read_weights
+from scaling.records.files import cache_folder, try_write_whole
 
 
 def build(cell: CellConfig, *, channels: int, device: torch.device) -> torch.nn.Module:
@@ -21,7 +25,31 @@ def build(cell: CellConfig, *, channels: int, device: torch.device) -> torch.nn.
     if TABLE[device.type].channels_last and cell.model.source != "bit":  # BiT makes its kernels anew at every step
         model = model.to(memory_format=torch.channels_last)
     if cell.start is not None and not cell.untrained:
-        named = cell.start == cell.start_fingerprint  # a published name is its own fingerprint
-        state = named_weights(cell.start) if named else read_weights(weights_path(cell.start))
-        load_weights(model, state, mode=cell.model.pos_embed_resize)
+        load_weights(model, _state(cell.start, named=_is_name(cell)), mode=cell.model.pos_embed_resize)
     return model
+
+
+def _is_name(cell: CellConfig) -> bool:
+    """Whether the start is a published name; in a cell's identity that is its own fingerprint."""
+    return cell.start == cell.start_fingerprint
+
+
+def _state(start: str, *, named: bool) -> State:
+    return named_weights(start) if named else read_weights(weights_path(start))
+
+
+def content_fingerprint(cell: CellConfig) -> str | None:
+    """16 hex digits of the weights that a cell starts from; None for a fresh start. Those of published names are
+    remembered in the cache: to read them takes a second or more."""
+    if cell.start is None or not _is_name(cell):
+        return cell.start_fingerprint or None
+    key = hashlib.sha256(cell.start.encode()).hexdigest()[:32]
+    memory = cache_folder(cell.data.cache) / "weights" / f"{key}.fingerprint"
+    if memory.is_file() and re.fullmatch("[0-9a-f]{16}", known := memory.read_text()):
+        return known
+    digest = hashlib.sha256()
+    for name, value in sorted(_state(cell.start, named=True).items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.contiguous().view(torch.uint8).numpy().data if value.ndim else str(value.item()).encode())
+    try_write_whole(memory, digest.hexdigest()[:16].encode())
+    return digest.hexdigest()[:16]

@@ -186,6 +186,7 @@ def decode_array(arrays: np.ndarray, square: Square) -> tuple[np.ndarray, np.nda
     grey = arrays.ndim == 3
     colours = [np.repeat(array[..., None], 3, axis=2) if grey else array for array in arrays]
     digests = np.array([pixel_digest(array) for array in colours], dtype=np.uint64).reshape(-1, 2)
-    if arrays.shape[1:3] == (square.image_size,) * 2 and square.channels == (1 if grey else 3):
+    as_they_are = arrays.shape[1:3] == (square.image_size,) * 2 and square.crop_share == 1
+    if as_they_are and square.channels == (1 if grey else 3):
         return np.ascontiguousarray(arrays[:, None] if grey else arrays.transpose(0, 3, 1, 2)), digests
     return np.stack([to_square(PIL.fromarray(array), square) for array in colours]), digests

@@ -86,7 +86,14 @@ def open_images(config: DataConfig, *, in_memory: bool = True) -> Decoded:
     Raises:
         DataError: the images are not there.
     """
-    square = Square(config.image_size, config.channels, config.fit, stated_white(config.white))
+    square = Square(
+        config.image_size,
+        config.channels,
+        config.fit,
+        stated_white(config.white),
+        resize=config.resize or "bilinear",
+        crop_share=config.crop_share or 1.0,
+    )
     limit = int(config.cache_gb * 1e9)
     return _open(Place.of(config), square, cache_folder(config.cache), limit, in_memory)
 

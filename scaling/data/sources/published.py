@@ -88,7 +88,8 @@ PUBLISHED = {
 }
 
 
-def _reachable(url: str) -> bool:
+def reachable(url: str) -> bool:
+    """Whether anybody answers at an address."""
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_PATIENCE).close()
     except urllib.error.HTTPError:
@@ -119,7 +120,7 @@ def prepare_published(kind: str, root: str) -> None:
     if not unpackable:
         if about.url is None:
             raise DataError(f"{about.title} is not in {root} and may not be downloaded without an account; {put}")
-        if not _reachable(about.url):
+        if not reachable(about.url):
             raise DataError(f"{about.title} is not in {root} and {about.url} cannot be reached; {put}")
         Path(root).mkdir(parents=True, exist_ok=True)
     try:
