@@ -82,7 +82,7 @@ class Composer:
         return self._words[text]
 
     def _grouped(self, words: Sequence[_Word]) -> tuple[Any, dict[str, str]]:
-        """What Hydra composes of words that are more than plain settings, and the choices of model, data and weights."""
+        """What Hydra composes of words that are more than plain settings, and the choices of data, model, weights."""
         groups = tuple(word.text for word in words if not word.plain)
         if groups not in self._composed:
             whole = self._loader.load_sweep_config(self.config, list(groups))
