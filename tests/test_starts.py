@@ -107,7 +107,8 @@ def test_pretraining_sizes_are_an_axis_of_their_own(tmp_path) -> None:
         rows["init_from"] = [own(r, r["pretrain_size"]) for r in rows.to_dict("records")]
         rows["start_fingerprint"] = rows["init_from"]
         zero = rows[rows["pretrain_size"] == 100].assign(pretrain_size=0, test_error=0.9)
-        parts += [rows, zero.assign(start_fingerprint="0", init_from=zero["init_from"].str.replace("n100", "n0"))]
+        # As the trainer records it: no run of the source sweep, but its folder.
+        parts += [rows, zero.assign(start_fingerprint="untrained-0", init_from="runs/source")]
     parts.append(started("pretrain_size", train_size=100, init_from="", adapt="").assign(pretrain_size=np.nan))
     table = pd.concat(parts, ignore_index=True)
     found = read(tmp_path, table, "axis=pretrain_size")

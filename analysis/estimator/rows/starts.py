@@ -115,6 +115,8 @@ def refuse_mixed_starts(rows: pd.DataFrame, axis: str) -> None:
     if not {"start_fingerprint", *_FROM} & set(columns) or START not in rows.columns:
         return
     rows = rows[(rows[START] == "pretrained") & (rows["status"] == "finished")]
+    if axis == SOURCE_SIZE and SOURCE_SIZE in columns:
+        rows = rows[rows[SOURCE_SIZE] != 0]  # the model as it is initialised: drawn apart, whoever started it
     for model, own in rows.groupby("model"):
         kinds = own[columns].astype(object).where(own[columns].notna(), None).drop_duplicates().to_dict("records")
         recipes = {_recipe(kind) for kind in kinds}
