@@ -60,7 +60,7 @@ def test_tables_hold_the_same_rows(folder: Path, tmp_path: Path, suffix: str) ->
 
 def test_the_csv_has_the_records_columns_in_its_order(folder: Path, tmp_path: Path) -> None:
     write_csv(rows_of(folder).assign(note="x"), tmp_path / "r.csv")
-    assert (tmp_path / "r.csv").read_text().splitlines()[0] == ",".join([*COLUMNS, "provenance", "note"])
+    assert (tmp_path / "r.csv").read_text().splitlines()[0] == ",".join([*COLUMNS, "provenance", "init", "note"])
 
 
 def test_a_run_given_twice_counts_once(folder: Path) -> None:
@@ -162,13 +162,13 @@ def test_questions_are_split_with_the_most_local_first() -> None:
     parts = split_questions(table)
     assert [p[0]["locality"] for p in parts] == [1, 0.5, 0]
     assert [len(p[1]) for p in parts] == [2, 1, 1]
-    assert list(parts[0][0]) == ["data", "locality", "image_size"]
+    assert list(parts[0][0]) == ["data", "locality", "image_size", "init", "adapt"]
     assert json.dumps(parts[0][0]) == '{"data": "strokes", "locality": 1, "image_size": 16}'
 
 
 def test_absent_columns_make_one_question_with_an_empty_key() -> None:
     [(key, rows)] = split_questions(pd.DataFrame({"model": ["a", "b"]}))
-    assert key == {"data": None, "locality": None, "image_size": None}
+    assert key == dict.fromkeys(("data", "locality", "image_size", "init", "adapt"))
     assert len(rows) == 2
 
 
