@@ -163,7 +163,8 @@ def test_questions_are_split_with_the_most_local_first() -> None:
     assert [p[0]["locality"] for p in parts] == [1, 0.5, 0]
     assert [len(p[1]) for p in parts] == [2, 1, 1]
     assert list(parts[0][0]) == ["data", "locality", "image_size", "init", "adapt"]
-    assert json.dumps(parts[0][0]) == '{"data": "strokes", "locality": 1, "image_size": 16}'
+    written = '{"data": "strokes", "locality": 1, "image_size": 16, "init": null, "adapt": null}'
+    assert json.dumps(parts[0][0]) == written
 
 
 def test_absent_columns_make_one_question_with_an_empty_key() -> None:
