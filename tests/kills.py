@@ -32,7 +32,7 @@ WORDS = """-m model=resnet8_w8,vit_w48d3 seed=0,1 budget.factor=1,4 data.image_s
 data.train_size=64 data.test_size=64 budget.steps=320 optim.batch_size=16 data.augment=flip_crop
 device=cpu workers=2 checkpoint_seconds=0.3 wandb=disabled sweep=killed retry=failed""".split()
 KINDS = ("command", "worker", "everything")
-_CLOCK_FIELDS = ("train_seconds", "images_per_second", "overrides")
+_CLOCK_FIELDS = ("train_seconds", "images_per_second", "overrides", "digest")
 
 
 class Broken(AssertionError):

@@ -359,7 +359,7 @@ def test_a_validation_accuracy_picks_the_better_rate(tmp_path: Path) -> None:
 def test_what_rises_in_both_families_is_held_back() -> None:
     table = base().assign(test_error=lambda t: 1 - t["test_error"])
     found = find_crossover(table)
-    assert [c.code for c in found.failed_checks] == ["rises_with_n"]
+    assert "rises_with_n" in [c.code for c in found.failed_checks]
 
 
 def _questions(tmp_path: Path, table: pd.DataFrame, *words: str) -> Reading:

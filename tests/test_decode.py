@@ -159,7 +159,7 @@ def _broken(kind: str, saved: Callable, tmp_path: Path) -> str:
         ("cut_png", r"\w"),
         ("text", "not an image"),
         ("nothing", "an empty file"),
-        ("gone", "No such"),
+        ("gone", "not there"),
     ],
 )
 def test_what_is_no_image_is_refused_with_its_reason(saved: Callable, tmp_path: Path, kind: str, reason: str) -> None:

@@ -95,7 +95,7 @@ def test_the_knob_shows_where_the_curves_cross_and_where_not(both: list[Crossove
 def test_all_figures_are_drawn_in_all_formats(both: list[Crossover]) -> None:
     drawn = draw_all(both, ("svg",))()
     assert drawn.names == [list(FIGURES), list(FIGURES)]
-    assert drawn.whole == list(WHOLE)
+    assert drawn.whole == [name for name in WHOLE if name != "modes"]  # all of these runs are from scratch
     assert len(drawn.files) == 12
     assert all(content.startswith(b"<?xml") for content in drawn.files.values())
     assert draw_all(both[:1], ())().files == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import subprocess
 import sys
@@ -23,7 +24,7 @@ FOUR = ("-m", "model=resnet8,vit_w48d3", "seed=0,1", "data.image_size=16", "data
 
 
 def records_of(folder: Path) -> dict[str, dict[str, Any]]:
-    found = [read_record(path).to_dict() for path in folder.glob(f"*/{FILE_NAME}")]
+    found = [json.loads(json.dumps(read_record(path).to_dict())) for path in folder.glob(f"*/{FILE_NAME}")]
     return {record["config_hash"]: record for record in found}
 
 

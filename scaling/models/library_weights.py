@@ -64,6 +64,8 @@ def _skeleton(name: str) -> State | None:
         options = {"image_size": weights.meta["min_size"][0]} if model.startswith("vit_") else {}
         with torch.device("meta"):
             return dict(torchvision.models.get_model(model, weights=None, **options).state_dict())
+    if library not in ("hub", "https"):
+        raise WeightsError(f"{name} is neither timm:NAME, torchvision:NAME, hub:OWNER/NAME nor an https:// address")
     return None
 
 

@@ -117,6 +117,8 @@ def read_source(
             table = table.assign(**{c: table[c].map(undefused) for c in texts})
     if table.empty:
         raise InputError(f"{path}: no rows")
+    if name.startswith((_WANDB, _OFFLINE)) and "config_hash" in table.columns and "init_from" not in table.columns:
+        table["init_from"] = None  # W&B keeps no empty values: these runs are from scratch
     if PROVENANCE not in table.columns:
         table[PROVENANCE] = None
     table = table.assign(**{PROVENANCE: table[PROVENANCE].where(table[PROVENANCE].notna(), name)})
