@@ -59,7 +59,7 @@ class CellsSweeper(Sweeper):
         launcher = self.config.hydra.runtime.choices["hydra/launcher"]
         if launcher != "pool" and started_by_torchrun():
             raise ConfigError(f"torchrun runs a cell in its own processes: leave hydra/launcher={launcher} out")
-        words = job_words(self.loader, self.cells, self.params, arguments)
+        words = job_words(self.loader, self.cells, self.params, arguments, out=self.config.out)
         composer = Composer(self.loader, self.config)
         if composer.study(words[0]).design == "adaptive":
             from hydra_plugins.scaling_plugins.crossover_sweeper import sweep_adaptively

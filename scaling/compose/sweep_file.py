@@ -14,9 +14,14 @@ from scaling.compose.grids import Grid, GridError, Values, expand, narrow, read_
 from scaling.compose.start_weights import inherit
 from scaling.records.words import hydra_value
 
+_OUT = "${out}/"
 
-def _text(value: Any) -> str:
-    """A value of a sweep file as a word has it. A text stays as it is: it may be a list, as in `1,2`."""
+
+def _text(value: Any, out: str) -> str:
+    """A value of a sweep file as a word has it. A text stays as it is, since it may be a list, as in `1,2`; but for
+    `${out}/` before another sweep's name, whose runs are wherever this one's are."""
+    if isinstance(value, str) and value.startswith(_OUT):
+        return hydra_value(f"{out}/{value.removeprefix(_OUT)}")
     return value if isinstance(value, str) else hydra_value(value)
 
 
@@ -34,7 +39,7 @@ def _blocks(cells: list[Any], params: dict[str, Any]) -> list[Any]:
         raise HydraException("hydra.sweeper has params and cells; write the params as one more entry of cells")
     for key, value in params.items():
         if isinstance(value, list):
-            texts = ",".join(_text(item) for item in value)
+            texts = ",".join(_text(item, "") for item in value)
             raise HydraException(
                 f"hydra.sweeper.params.{key} is a YAML list, which Hydra would run as one job; write the text "
                 f"{key}: {texts} there, or a list under hydra.sweeper.cells"
@@ -42,13 +47,14 @@ def _blocks(cells: list[Any], params: dict[str, Any]) -> list[Any]:
     return cells or ([params] if params else [])
 
 
-def job_words(loader: Any, cells: Any, params: Any, arguments: Sequence[str]) -> list[list[str]]:
+def job_words(loader: Any, cells: Any, params: Any, arguments: Sequence[str], *, out: str) -> list[list[str]]:
     """The words of every cell.
 
     Args:
         loader: Hydra's config loader.
         cells, params: of `hydra.sweeper`.
         arguments: the command line's overrides.
+        out: the folder of all sweeps.
 
     Raises:
         HydraException: the sweep file or the arguments cannot be expanded, or to no cell.
@@ -57,7 +63,7 @@ def job_words(loader: Any, cells: Any, params: Any, arguments: Sequence[str]) ->
 
     def read(key: str, value: Any) -> list[str]:
         items = value if isinstance(value, list) else [value]
-        overrides = [parser.parse_override(f"{key}={_text(item)}") for item in items]
+        overrides = [parser.parse_override(f"{key}={_text(item, out)}") for item in items]
         return [text for override in overrides for text in _values(override)]
 
     asked: Values = {}

@@ -41,7 +41,7 @@ def read_command(arguments: Sequence[str]) -> tuple[Composer, list[list[str]]]:
         return Composer(loader, config), [task]
     sweeper = OmegaConf.to_container(config.hydra.sweeper)
     assert isinstance(sweeper, dict)
-    return Composer(loader, config), job_words(loader, sweeper["cells"], sweeper["params"], task)
+    return Composer(loader, config), job_words(loader, sweeper["cells"], sweeper["params"], task, out=config.out)
 
 
 def cells_of(arguments: Sequence[str]) -> list[CellConfig]:
