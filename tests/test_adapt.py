@@ -20,9 +20,9 @@ from scaling.records.wrong_images import read_wrong_images
 from scaling.study.command import cells_of, read_command
 from scaling.study.price import price
 from scaling.study.tuner import Tuner
-from scaling.training import cell as cell_module
 from scaling.training.cell import run_cell
 from scaling.training.features import last_linear
+from scaling.training.fine_tuning import zero_head
 from scaling.training.started import build
 
 CPU = torch.device("cpu")
@@ -116,7 +116,7 @@ def test_full_starts_from_a_head_of_zeros_and_from_the_weights_behind_it(make_ce
         splits = load_splits(cell.data, CPU)
         model = build(cell, channels=1, device=CPU)
         before = {key: value.clone() for key, value in model.state_dict().items()}
-        cell_module._start_head(cell, model, splits)
+        zero_head(model, splits)
         images, _ = next(splits.test.in_order(5))
         head = last_linear(model.eval(), splits.inputs(images))
         changed = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}

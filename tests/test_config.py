@@ -12,7 +12,9 @@ from scaling.compose.paths import CONF, SWEEPS, settings
 from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, WandbConfig
 from scaling.config.model_config import ModelConfig
 from scaling.models.build import build_model, train_flops_per_example
-from scaling.records.cell_fields import known_fields
+from scaling.models.weights import save_weights
+from scaling.records.cell_fields import UNKNOWN, known_fields
+from scaling.records.record import Record, write_record
 from scaling.study.command import cells_of, read_command
 from scaling.tracking.run import facts_of
 
@@ -38,7 +40,7 @@ def test_optimisers_compose_for_any_model(make_cell: Callable) -> None:
     assert (cell.optim.name, cell.optim.lr) == ("sgd", 0.1)
 
 
-# Those that start from a sweep's own weights have none to start from here.
+# Those that start from another sweep's weights have a test of their own.
 FROM_NOTHING = [path for path in sorted(SWEEPS.glob("*.yaml")) if "init_from" not in path.read_text(encoding="utf-8")]
 
 
@@ -54,6 +56,29 @@ def test_every_sweep_file_expands_to_cells_that_parse(path: Path, image_folder: 
     assert len(jobs) == len({tuple(sorted(job)) for job in jobs}) > 1
     cells = [composer.job(job).cell for job in jobs[:: max(1, len(jobs) // 12)]]
     assert {cell.sweep for cell in cells} == {path.stem}
+    assert len({cell.config_hash for cell in cells}) == len(cells)
+
+
+@pytest.mark.parametrize(
+    ("sweep", "adapts"), [("transfer", {None, "probe", "full"}), ("pretraining", {"probe", "full"})]
+)
+def test_sweeps_that_start_from_another_ones_runs_find_them_below_the_same_out(
+    sweep: str, adapts: set[str | None], tmp_path: Path
+) -> None:
+    """Weights as they are initialised stand in for trained ones."""
+    out = tmp_path / "my runs"
+    for cell in cells_of(["sweeps=pretrain_source", f"out='{out}'"]):
+        fields = known_fields(cell, device="cpu", torch_version="2")
+        measured = dict.fromkeys(("train_error", "val_error", "test_error", "test_loss", "train_seconds"), 0.5)
+        write_record(Record(**fields | UNKNOWN | measured, status="finished"), cell.folder)
+        model = build_model(cell.model, image_size=cell.data.image_size, channels=1, num_classes=cell.num_classes)
+        save_weights(model.state_dict(), cell.folder / "weights.pt")
+    cells = cells_of([f"sweeps={sweep}", f"out='{out}'"])
+    assert {cell.adapt for cell in cells} == adapts
+    assert [cell.start_problem for cell in cells if cell.start_problem] == []
+    started = [cell for cell in cells if cell.start]
+    assert {Path(cell.init_from or "").parent for cell in started if not cell.untrained} == {out / "pretrain_source"}
+    assert {f"n{cell.pretrain_size}-" in str(cell.init_from) for cell in started if not cell.untrained} == {True}
     assert len({cell.config_hash for cell in cells}) == len(cells)
 
 

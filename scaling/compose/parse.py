@@ -19,6 +19,7 @@ from scaling.compose.plain_errors import type_error
 from scaling.compose.start_facts import start_facts, start_of, with_inputs, with_named
 from scaling.compose.start_weights import InitError, SourceError, check_start, source_run
 from scaling.config import BudgetConfig, CellConfig, ConfigError, DataConfig, OptimConfig, ProbeConfig, WandbConfig
+from scaling.config.budget_config import FINE_TUNING
 from scaling.config.model_config import ModelConfig, ModelError
 from scaling.config.setting import limit_problem
 from scaling.config.weights_config import WeightsConfig
@@ -134,6 +135,10 @@ _TOP_NAMES = tuple(field.name for field in dataclasses.fields(_TOP))
 
 
 def _check_adapt(cell: CellConfig) -> None:
+    for key, usual in FINE_TUNING.items():
+        value = getattr(cell.optim, key)
+        text = f"optim.{key}={value} is of fine-tunes: it needs weights to start from"
+        _require(value == usual or cell.adaptation is not None, f"{text}: weights=, pretrained= or init_from=")
     if cell.adapt and cell.start is None:
         raise ConfigError(f"adapt={cell.adapt} needs weights to start from: weights=, pretrained= or init_from=")
     if cell.adaptation == "probe":

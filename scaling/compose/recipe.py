@@ -24,6 +24,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from scaling.compose.paths import CONF
 from scaling.config import CellConfig, ConfigError
+from scaling.config.budget_config import FINE_TUNING
 from scaling.records.files import one_line, printable, write_whole
 from scaling.records.question import Question, init_of, question_of
 from scaling.records.replay import replayed_keys
@@ -123,6 +124,8 @@ def recipe_words(names: Sequence[str], cell: CellConfig, words: Sequence[str]) -
     for name in names:
         recipe = read_recipe(name)
         if recipe.key in given or cell.adaptation == "probe":  # a probe has no optimiser
+            continue
+        if cell.adaptation is None and recipe.key.removeprefix("optim.") in FINE_TUNING:
             continue
         entry = next((entry for entry in recipe.entries if entry.matches(cell)), None)
         if entry is None:

@@ -18,6 +18,13 @@ class OptimConfig:
     batch_size: int = declare(64, above=0)
     label_smoothing: float = 0.0
     grad_clip: float = 1.0  # 0 switches it off
+    # Of fine-tunes: every layer's rate is so much lower than that of the layer above it
+    layer_decay: float = declare(1.0, above=0, at_most=1, later=True)
+    # train: batch norms normalise by the batch, and their statistics go on; frozen: by the statistics of the weights
+    batch_norm: str = declare("train", choices=("train", "frozen"), later=True)
+
+
+FINE_TUNING = {"layer_decay": 1.0, "batch_norm": "train"}  # settings without a meaning from scratch, at their defaults
 
 
 @dataclass(frozen=True, kw_only=True)

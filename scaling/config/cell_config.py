@@ -4,7 +4,6 @@ and the name that holds it. Free of torch; `scaling.compose.parse` fills these i
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import json
@@ -220,7 +219,7 @@ class CellConfig:
         identity: dict[str, Any] = {
             "data": self.data.identity() | {"fingerprint": self.fingerprint} | dict(self.data_seen),
             "model": self.model.identity(),
-            "optim": dataclasses.asdict(self.optim),
+            "optim": hashed(self.optim),
             "steps": self.steps,
             "seed": self.seed,
             "precision": self.precision,

@@ -101,6 +101,9 @@ class Record:
     feature_dim: int | None = None  # of a probe
     strength: float | None = None  # of a probe: the chosen regularisation, relative to n
     strengths: tuple[float, ...] | None = None  # of a probe: (lowest, highest, count) of those tried
+    layer_decay: float | None = None  # of a fine-tune: a layer's learning rate by that of the layer above it
+    # Of a fine-tune with batch norms: their statistics went on with the batches (train) or stayed the weights' own
+    batch_norm: Literal["train", "frozen"] | None = None
 
     def __post_init__(self) -> None:
         if self.status not in ("finished", "failed", "diverged"):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from scaling.compose.composer import Composer, Job
 from scaling.compose.study_config import StudyConfig, TuningConfig
 from scaling.config import CellConfig, ConfigError
+from scaling.config.budget_config import FINE_TUNING
 from scaling.records.files import last_line
 from scaling.records.question import Init, Question, init_of, question_of
 from scaling.records.record import FILE_NAME, read_record
@@ -117,6 +118,10 @@ class Tuner:
             raise ConfigError(f"tune={self.key}: all cells are probes, which choose their strength themselves")
         if any(job.cell.data.per_class for job in trained):
             raise ConfigError(f"tune={self.key}: tuning sets data.train_size; name the sizes so, not as data.per_class")
+        if self.key.removeprefix("optim.") in FINE_TUNING:
+            trained = [job for job in trained if job.cell.adaptation is not None]
+            if not trained:
+                raise ConfigError(f"tune={self.key}: it is of fine-tunes, and all cells start from scratch")
         plain = [job for job in trained if not job.sets(self.key)] or trained
         self.templates = dict(sorted({asker_of(job): job for job in reversed(plain)}.items()))
         self._of_size = {(asker_of(job), job.cell.data.train_size): job for job in reversed(plain)}

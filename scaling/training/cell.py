@@ -28,7 +28,7 @@ from scaling.records.record import Record, write_record
 from scaling.records.wrong_images import WrongImages, write_wrong_images
 from scaling.tracking import Tracker, track
 from scaling.training.checkpoint import Checkpoints, clear_checkpoints, stop_request
-from scaling.training.features import last_linear
+from scaling.training.fine_tuning import recipe_fields, training_mode, zero_head
 from scaling.training.pretraining import keep_pictures, start_fields
 from scaling.training.probe_cell import probe_and_test
 from scaling.training.processes import world
@@ -54,7 +54,7 @@ class Run:
 
     def _keep_if_best(self, step: int) -> None:
         val_error = evaluate(self.model, self.splits, self.splits.val, precision=self.cell.precision).error
-        self.model.train()
+        training_mode(self.model, self.cell.optim)
         if not self.best or val_error < self.best["val_error"]:
             weights = {key: value.detach().cpu().clone() for key, value in self.model.state_dict().items()}
             self.best = dict(val_error=val_error, step=step, weights=weights)
@@ -68,17 +68,6 @@ class Run:
         for values in state["points"]:
             self.points.append(CurvePoint(**values))
             self.tracker.log(values)
-
-
-def _start_head(cell: CellConfig, model: torch.nn.Module, splits: Splits) -> None:
-    """With adapt=full the head forgets the classes that it was trained on: from zeros, no weight behind it moves before
-    it says something of the new ones."""
-    if cell.adapt == "full":
-        few, _ = next(splits.test.batches([torch.arange(2, device=splits.test.index_device)]))
-        with torch.no_grad():
-            head = last_linear(model.eval(), splits.inputs(few))
-            for parameter in head.parameters():
-                parameter.zero_()
 
 
 def _train_and_test(run: Run, checkpoints: Checkpoints) -> tuple[dict[str, Any], WrongImages]:
@@ -125,10 +114,10 @@ def _known_before(cell: CellConfig, splits: Splits) -> dict[str, Any]:
     """What a record says of a run whose data are loaded, before anything is computed."""
     shape = dict(image_size=cell.data.image_size, channels=cell.data.channels, num_classes=cell.num_classes)
     with torch.device("meta"):
-        params = num_params(build_model(cell.model, **shape))
+        model = build_model(cell.model, **shape)
     passed = FORWARD if cell.adaptation == "probe" else 1.0  # of a training step's arithmetic
-    return dict(
-        num_params=params,
+    return recipe_fields(cell, model) | dict(
+        num_params=num_params(model),
         train_flops=passed * config_train_flops(cell.model, **shape) * cell.seen_examples,
         val_examples=len(splits.val),
         test_examples=len(splits.test),
@@ -170,7 +159,8 @@ def run_cell(cell: CellConfig) -> Record:
                 results, wrong = probe_and_test(cell, splits, device)
             else:
                 run = Run(cell, build(cell, channels=data.channels, device=device), splits, tracker)
-                _start_head(cell, run.model, splits)
+                if cell.adapt == "full":
+                    zero_head(run.model, splits)
                 checkpoints = Checkpoints(cell.folder, cell.config_hash, seconds=cell.checkpoint_seconds, rest=run)
                 results, wrong = _train_and_test(run, checkpoints)
                 _keep_weights(run)

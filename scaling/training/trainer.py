@@ -16,6 +16,7 @@ from torch import nn
 
 from scaling.models.devices import TABLE
 from scaling.training.checkpoint import capture, restore
+from scaling.training.fine_tuning import layer_scales, training_mode
 from scaling.training.processes import world
 
 if TYPE_CHECKING:
@@ -88,10 +89,17 @@ def lr_at(step: int, *, steps: int, warmup: float, lr: float) -> float:
 
 
 def make_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """Weight decay on matrices and kernels only: not on norms, biases, learned tokens and position embeddings."""
-    decayed = [p for name, p in model.named_parameters() if p.ndim >= 2 and name not in _NOT_DECAYED]
-    rest = [p for name, p in model.named_parameters() if p.ndim < 2 or name in _NOT_DECAYED]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    """Weight decay on matrices and kernels only: not on norms, biases, learned tokens and position embeddings. With
+    `layer_decay` each layer has groups of its own, whose rates are `scale` times the run's."""
+    scales = layer_scales(model, config) if config.layer_decay < 1 else {}
+    by_kind: dict[tuple[float, bool], list[nn.Parameter]] = {(1.0, True): [], (1.0, False): []}
+    for name, p in model.named_parameters():
+        decayed = p.ndim >= 2 and name not in _NOT_DECAYED
+        by_kind.setdefault((scales.get(name, 1.0), decayed), []).append(p)
+    groups = [
+        {"params": params, "weight_decay": config.weight_decay if decayed else 0.0, "scale": scale}
+        for (scale, decayed), params in by_kind.items()
+    ]
     fused = TABLE[next(model.parameters()).device.type].fused_optimizer
     if config.name == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr, betas=(config.beta1, config.beta2), fused=fused)
@@ -137,7 +145,7 @@ def train(
         restore(saved, model, optimizer, device)
         loss_sum += saved["loss_sum"].to(device)
         since, first, before = saved["since"], saved["step"], saved["seconds"]
-    model.train()
+    training_mode(model, config)
     start = time.perf_counter() - before
     batches = splits.train.batches(itertools.islice(indices, first, None))
     drawn = zip(batches, itertools.islice(numbers, first, None), strict=True)
@@ -150,7 +158,7 @@ def train(
             torch.manual_seed((seed * 7919 + processes.rank) * 1_000_003 + step)
         lr = lr_at(step, steps=steps, warmup=config.warmup, lr=config.lr)
         for group in optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group.get("scale", 1.0)  # not in checkpoints from before it
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
             logits = forward(splits.inputs(images))
         loss = F.cross_entropy(logits.float(), target, label_smoothing=smoothing)
