@@ -44,3 +44,15 @@ def test_ink_lies_on_the_stroke_and_nowhere_else() -> None:
     assert brightest.min() >= 0.3 * 255
     assert brightest.max() <= 0.9 * 255 + 1
     assert 0.5 < (images < 0.15 * 255).mean() < 0.98
+
+
+def test_other_pictures_of_the_same_classes() -> None:
+    """Without noise, pose and jitter every picture of a class is its shape: the same for another seed."""
+    still = {"noise": 0.0, "scale": 0.0, "rotation": 0.0, "shift": 0.0, "jitter": 0.0, "thinnest": 0.2, "thickest": 0.2}
+    first, other = (
+        draw(StrokesConfig(seed=s, shapes=7, **still), image_size=12, stream=0, count=10)[0] for s in (7, 8)
+    )
+    alone = draw(StrokesConfig(seed=7, **still), image_size=12, stream=0, count=10)[0]
+    assert np.array_equal(first, alone)
+    assert not np.array_equal(first, other)  # the contrast still differs
+    assert np.array_equal(first > 25, other > 25)  # ink where there is ink

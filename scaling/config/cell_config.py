@@ -99,7 +99,9 @@ class DataConfig:
         # The same images in another container are the same data.
         if self.kind in ("table", "parquet", "npz", "hub", "webdataset"):
             values["kind"] = "folder"
-        if not drawn:
+        if drawn:
+            values["strokes"] = hashed(self.strokes)
+        else:
             del values["strokes"], values["test_size"]
         if self.locality == 1:  # then nothing is permuted, by whatever seed and patch
             del values["permute_patch"], values["permute_seed"]

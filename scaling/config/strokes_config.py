@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scaling.config.setting import declare
+
 
 @dataclass(frozen=True, kw_only=True)
 class StrokesConfig:
     """What the drawings look like. Lengths are in half image widths, angles in degrees."""
 
-    seed: int = 0
+    seed: int = 0  # of the images and, unless `shapes` says otherwise, of the classes' shapes
+    # Seed of the shapes alone: with one value of it and several seeds, other pictures of the same classes.
+    shapes: int | None = declare(None, at_least=0, later=True)
     num_classes: int = 10
     variants: int = 1  # different polylines of one class
     points: int = 5  # vertices of a polyline

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import json
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scaling.config.setting import hashed
 from scaling.data.pixels.open_images import open_images
 from scaling.data.sources.catalogue import SPLITS, Catalogue
 from scaling.data.sources.read import OWN, Place, read_place
@@ -63,7 +63,7 @@ def fingerprint_of(
 
 def strokes_fingerprint(config: StrokesConfig) -> str:
     """16 hex digits of the settings that drawings follow from."""
-    words = json.dumps([STROKES_VERSION, dataclasses.asdict(config)], sort_keys=True)
+    words = json.dumps([STROKES_VERSION, hashed(config)], sort_keys=True)
     return hashlib.sha256(words.encode()).hexdigest()[:16]
 
 

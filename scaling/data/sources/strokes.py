@@ -1,7 +1,7 @@
 """Drawn images without a download: k classes of polylines with random pose, stroke, contrast and noise, as uint8.
 
-An image depends on (data seed, stream, index) alone, so a stream can be drawn to any length and its first n images
-never change. Labels go round the classes (index modulo k), so that every prefix is balanced to within one.
+An image depends on (data seed, shapes, stream, index) alone, so a stream can be drawn to any length and its first n
+images never change. Labels go round the classes (index modulo k), so that every prefix is balanced to within one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _CHUNK = 512  # images drawn from one random stream; part of what STROKES_VERSIO
 
 def _prototypes(config: StrokesConfig) -> np.ndarray:
     """Vertices of every class and variant: (classes, variants, points, 2) in [-1, 1]."""
-    rng = np.random.Generator(np.random.PCG64([config.seed, 7]))
+    rng = np.random.Generator(np.random.PCG64([config.seed if config.shapes is None else config.shapes, 7]))
     shape = (config.num_classes, config.variants, config.points, 2)
     return rng.uniform(-1.0, 1.0, size=shape)
 
