@@ -21,6 +21,7 @@ COMMANDS = {
     "publish": ("analysis.publish", "log a report to W&B"),
     "rerun": ("analysis.rerun", "the commands that run rows of results again"),
     "public-curves": ("analysis.public_curves", "what published ViT and BiT curves say"),
+    "repeats": ("analysis.repeats", "whether a sweep's answers hold what its repeats measured"),
     "calibrate": ("analysis.calibrate", "how often the intervals hold the truth, on simulated sweeps"),
     "benchmark": ("analysis.benchmark", "how well public curves are predicted, and how fast"),
 }

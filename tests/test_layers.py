@@ -13,7 +13,9 @@ HALVES = ("scaling", "analysis")
 ORDER = {  # a folder imports only folders before it (and commands, which lie beside the folders, may import all)
     "scaling": "config records data models tracking compose training sweep study".split(),
     "scaling.data": "errors sources pixels subsets batches features".split(),
-    "analysis": "arguments estimator design figures report advise pilot calibrate benchmark public_curves".split(),
+    "analysis": (
+        "arguments estimator design figures report advise pilot calibrate benchmark public_curves repeats".split()
+    ),
     "analysis.estimator": "arrays rows audit curve crossover".split(),
 }
 # What the analysis may import of the other half: all of it without torch.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -50,7 +49,7 @@ def sign_change(sizes: Array, log_ratio: Array) -> tuple[float, Direction] | Non
     i = int(at[0])
     share = log_ratio[i] / (log_ratio[i] - log_ratio[i + 1])
     size = float(np.exp(np.log(sizes[i]) + share * (np.log(sizes[i + 1]) - np.log(sizes[i]))))
-    return size, cast(Direction, "vit_overtakes" if log_ratio[i] > 0 else "cnn_overtakes")
+    return size, "vit_overtakes" if log_ratio[i] > 0 else "cnn_overtakes"
 
 
 def pool(repeats: Sequence[pd.DataFrame], *, seed: int = 0) -> Pooled:
