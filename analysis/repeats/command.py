@@ -16,7 +16,7 @@ from analysis.arguments import TABLE_WORDS, InputError, TableArguments, run_comm
 from analysis.estimator.crossover.find_crossover import Terms, answer
 from analysis.estimator.crossover.wording import LABELS
 from analysis.estimator.rows.table import read_results
-from analysis.repeats.judged import Judged, judge, lead_bins
+from analysis.repeats.judged import Judged, judge_repeats, lead_bins
 from scaling.records.files import write_whole
 
 USAGE = """usage: python -m analysis.repeats results=TABLE [out=DIR] [key=value ...]
@@ -51,7 +51,7 @@ def ask(arguments: TableArguments) -> list[Judged]:
     named = sorted(((_name(key, rows), key, rows) for key, rows in parts), key=lambda part: part[0])
     answers = [answer(key, rows, metric=reading.metric, axis=arguments.axis, terms=terms) for _, key, rows in named]
     try:
-        return judge([name for name, _, _ in named], answers, seed=arguments.seed)
+        return judge_repeats([name for name, _, _ in named], answers, seed=arguments.seed)
     except ValueError as error:
         raise InputError(str(error)) from None
 

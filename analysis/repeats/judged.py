@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.repeats.pooled import Pooled, pool
 
-CLEAR = 2.0  # standard errors: where the others' lead is told at all
+CLEARLY = 2.0  # standard errors: where the others' lead is told at all
 EDGES = (0.0, 0.1, 0.5, 0.9, 1.0)  # of the bins of P(ViT better)
 
 
@@ -21,8 +21,9 @@ EDGES = (0.0, 0.1, 0.5, 0.9, 1.0)  # of the bins of P(ViT better)
 class Judged:
     """One repeat: its answer, the others' crossing, and whether the answer holds it.
 
-    `holds` is None where the answer has no interval; `contradicts`: a claim (a crossing elsewhere, a lead over sizes
-    where the others see the other family ahead, level families that are clearly apart) that the others do not bear.
+    `holds`: whether the interval has the others' crossing in it, None where there is none. `contradicts`: a claim that
+    the others do not bear: a crossing whose interval does not meet theirs, a lead over sizes where they clearly see the
+    other family ahead, level families that are clearly apart.
     """
 
     name: str
@@ -64,11 +65,24 @@ def interval_of(answer: Crossover) -> tuple[float | None, float | None] | None:
     return None if likeliest is None else likeliest.interval
 
 
-def _contradicts(answer: Crossover, others: Pooled, holds: bool | None) -> bool:
+def _within(size: float, interval: tuple[float | None, float | None]) -> bool:
+    low, high = interval
+    return (low is None or low <= size) and (high is None or size <= high)
+
+
+def _apart(interval: tuple[float | None, float | None] | None, others: Pooled) -> bool:
+    """Whether a claimed crossing's interval and that of the others have no size in common."""
+    if interval is None or others.crossing is None:
+        return others.crossing is None
+    low, high = others.interval or (others.crossing, others.crossing)
+    return (interval[0] is not None and interval[0] > high) or (interval[1] is not None and interval[1] < low)
+
+
+def _contradicts(answer: Crossover, others: Pooled) -> bool:
     verdict = answer.verdict
-    clear = np.abs(others.log_ratio) > CLEAR * others.spread
+    clear = np.abs(others.log_ratio) > CLEARLY * others.spread
     if verdict.verdict in ("observed", "extrapolated", "multiple"):
-        return holds is False
+        return _apart(interval_of(answer), others)
     if verdict.verdict in ("vit_ahead", "cnn_ahead"):
         wrong = others.log_ratio > 0 if verdict.verdict == "vit_ahead" else others.log_ratio < 0
         return bool((wrong & clear).any())
@@ -77,7 +91,7 @@ def _contradicts(answer: Crossover, others: Pooled, holds: bool | None) -> bool:
     return False
 
 
-def judge(names: Sequence[str], answers: Sequence[Crossover], *, seed: int = 0) -> list[Judged]:
+def judge_repeats(names: Sequence[str], answers: Sequence[Crossover], *, seed: int = 0) -> list[Judged]:
     """Each answer against the rest.
 
     Args:
@@ -91,21 +105,20 @@ def judge(names: Sequence[str], answers: Sequence[Crossover], *, seed: int = 0) 
         others = pool(fitted[:i] + fitted[i + 1 :], seed=seed)
         interval, holds = interval_of(answer), None
         if interval is not None and others.crossing is not None:
-            low, high = interval
-            holds = (low is None or low <= others.crossing) and (high is None or others.crossing <= high)
+            holds = _within(others.crossing, interval)
         leads = tuple(float(p) for p in answer.p_vit_better(others.sizes))
-        judged.append(Judged(name, answer, others, holds, _contradicts(answer, others, holds), leads))
+        judged.append(Judged(name, answer, others, holds, _contradicts(answer, others), leads))
     return judged
 
 
 def lead_bins(judged: Sequence[Judged]) -> list[tuple[str, int, float, float]]:
     """P(ViT better) at the measured sizes in bins: label, how many, their mean, and how often the others agree.
 
-    Sizes where the others cannot tell the leader (CLEAR) are left out.
+    Sizes where the others cannot tell the leader (CLEARLY) are left out.
     """
     said, came = [], []
     for one in judged:
-        clear = np.abs(one.others.log_ratio) > CLEAR * one.others.spread
+        clear = np.abs(one.others.log_ratio) > CLEARLY * one.others.spread
         said += list(np.array(one.p_vit_better)[clear])
         came += list(one.others.log_ratio[clear] < 0)
     p, vit = np.array(said), np.array(came)
