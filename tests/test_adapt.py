@@ -157,6 +157,11 @@ def test_tuning_looks_for_the_rates_of_fresh_models_and_of_fine_tunes_apart(kept
     assert sorted(init for _, _, init in tuner.templates) == ["pretrained", "scratch"]
     assert {job.cell.adapt for job in tuner.templates.values()} == {None, "full"}
     assert len({len(search.grid()) for search in tuner.searches([16, 64])}) == 1  # the same number of trials
+    # Rates that the fine-tunes state themselves are no reason to leave them out where the fresh models state none.
+    _, stated = read_command([*words, *started, "optim.lr=.01"])
+    both = [composer.job(job) for job in (*fresh, *stated)]
+    tuner = Tuner(composer, both, study, lambda trials: None)
+    assert sorted(init for _, _, init in tuner.templates) == ["pretrained", "scratch"]
     with pytest.raises(ConfigError, match="all cells are probes"):
         Tuner(composer, [job for job in jobs if job.cell.adapt == "probe"], study, lambda trials: None)
 

@@ -12,6 +12,7 @@ from scaling.compose.start_weights import InitError, SourceError, source_run
 from scaling.config import ConfigError
 from scaling.records.cell_fields import unfinished_record
 from scaling.records.record import read_record, write_record
+from scaling.study.command import cells_of
 from scaling.sweep.run_cells import run_cells
 from scaling.training.cell import run_cell
 
@@ -76,3 +77,17 @@ def test_an_untrained_start_is_the_model_as_its_seed_makes_it(make_cell: Callabl
     assert first.start_fingerprint != second.start_fingerprint
     record = run_cell(dataclasses.replace(first, sweep="target"))
     assert (record.status, record.pretrain_size, record.adapt) == ("finished", 0, "probe"), record.error_text
+
+
+def test_two_starts_under_one_models_name_are_refused_where_a_sweep_begins(sources: Path, tmp_path: Path) -> None:
+    """Sizes and seeds of one source sweep are one start's; another file of the same model is another start."""
+    words = ["-m", *WORDS, f"out={sources.parent}", "sweep=target", "adapt=probe", "data.train_size=20,30"]
+    assert len(cells_of([*words, f"init_from={sources}", "pretrain_size=20,40"])) == 4
+    [small, large] = [source_run(str(sources), model="resnet8", train_size=size, seed=0) for size in (20, 40)]
+    elsewhere = [tmp_path / "other.pt", tmp_path / "small.pt"]
+    for path, run in zip(elsewhere, (large, small), strict=True):
+        path.write_bytes((Path(run) / "weights.pt").read_bytes())
+    with pytest.raises(ConfigError, match=r"resnet8 stands for two starting points \(.*other.*\)"):
+        cells_of([*words, f"init_from={small},{elsewhere[0]}"])
+    with pytest.raises(ConfigError, match="resnet8 stands for two starting points"):
+        cells_of([*words, f"init_from={elsewhere[1]},{elsewhere[0]}"])

@@ -81,6 +81,7 @@ def test_two_starts_under_one_name_are_refused() -> None:
             "init_from": lambda r: f"timm:{r['model']}.a{1 + r['seed'] % 2}",
             "start_fingerprint": lambda r: r["seed"] % 2,
         },
+        {"init_from": lambda r: f"weights/{'ab'[r['seed'] % 2]}.pt", "start_fingerprint": lambda r: r["seed"] % 2},
         {"start_fingerprint": lambda r: f"{r['family']}{r['train_size'] > 400}"},
         {"pretrain_data": lambda r: "imagenet-1k" if r["seed"] else "imagenet-21k"},
     ):

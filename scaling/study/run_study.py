@@ -14,6 +14,7 @@ from scaling.compose.composer import Composer, Job
 from scaling.compose.study_config import StudyConfig
 from scaling.config import CellConfig, ConfigError
 from scaling.config.model_config import ARCHITECTURE
+from scaling.records.question import source_recipe
 from scaling.records.words import key_of
 from scaling.study.double_budget import budget_jobs
 from scaling.study.price import price, sentence
@@ -59,6 +60,7 @@ def compose_jobs(composer: Composer, words: Sequence[Sequence[str]]) -> list[Job
     with no_collection():
         jobs = [composer.job(job) for job in words]
     _check_probes(jobs)
+    _check_starts(jobs)
     shapes: dict[Asker, dict[str, object]] = {}
     for job in jobs:
         asker = asker_of(job)
@@ -81,6 +83,26 @@ def _check_probes(jobs: Sequence[Job]) -> None:
             if known.setdefault((cell.model_label, same.config_hash), cell.seed) != cell.seed:
                 raise ConfigError("probes of the same images and weights with several seeds are one probe; give every "
                                   "seed images of its own, as it has without data.subset_seed=")  # fmt: skip
+
+
+def _check_starts(jobs: Sequence[Job]) -> None:
+    """Refuses two starting points under one model's name, unless one recipe made them and they differ in their
+    pre-training size or seed."""
+    recipes: dict[tuple[Any, ...], tuple[str, str | None]] = {}
+    prints: dict[tuple[Any, ...], str] = {}
+    for job in jobs:
+        cell, facts = job.cell, job.cell.start_facts
+        if cell.start is None or cell.untrained or cell.start_problem:
+            continue
+        asker = (*asker_of(job), cell.adaptation)
+        made = (source_recipe(cell.start), facts.data)
+        other = recipes.setdefault(asker, made)
+        # Weights of one recipe, size and seed are the same ones, wherever they lie.
+        same = prints.setdefault((*asker, facts.size, cell.seed), cell.start_fingerprint)
+        if made != other or same != cell.start_fingerprint:
+            names = f" ({other[0]}, {made[0]})" if made[0] != other[0] else ""
+            raise ConfigError(f"{asker[0]} stands for two starting points{names}: one curve would mix them; a sweep "
+                              "of its own for each, or model.name= gives each a name of its own")  # fmt: skip
 
 
 def plan(composer: Composer, words: Sequence[Sequence[str]]) -> list[Job]:

@@ -122,7 +122,8 @@ class Tuner:
             trained = [job for job in trained if job.cell.adaptation is not None]
             if not trained:
                 raise ConfigError(f"tune={self.key}: it is of fine-tunes, and all cells start from scratch")
-        plain = [job for job in trained if not job.sets(self.key)] or trained
+        free = {asker_of(job) for job in trained if not job.sets(self.key)}
+        plain = [job for job in trained if not job.sets(self.key) or asker_of(job) not in free]
         self.templates = dict(sorted({asker_of(job): job for job in reversed(plain)}.items()))
         self._of_size = {(asker_of(job), job.cell.data.train_size): job for job in reversed(plain)}
         self.sizes = sorted({job.cell.data.train_size for job in plain})

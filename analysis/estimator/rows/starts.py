@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.arguments import InputError
+from scaling.records.question import source_recipe
 
 START = "init"  # scratch or pretrained
 ADAPT = "adapt"  # full or probe; empty from scratch
@@ -93,12 +94,7 @@ def with_starts(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def _recipe(row: Mapping[Any, Any]) -> tuple[str, str, str]:
     """What a start was made by, apart from its seed and the number of images: a run's folder, or published weights."""
     source = _text(row.get("init_from")) or _text(row.get("pretrained"))
-    if not re.match(r"[a-z_]{2,}:", source):
-        parts = [p for p in re.split(r"[\\/]", source) if p]
-        if parts and re.search(r"\.[a-z]+$", parts[-1]) and len(parts) > 1:
-            parts.pop()  # a file of a run's folder
-        source = re.sub(r"-(n\d+|s\d+|lr[^-]+(-\d+)?|[0-9a-f]{8})(?=-|$)", "", parts[-1] if parts else "")
-    return source, _text(row.get("pretrain_data")), _text(row.get("pretrain_image_size"))
+    return source_recipe(source), _text(row.get("pretrain_data")), _text(row.get("pretrain_image_size"))
 
 
 def refuse_mixed_starts(rows: pd.DataFrame, axis: str) -> None:
