@@ -17,6 +17,7 @@ import pandas as pd
 from analysis.arguments import InputError, among, run_command, with_defaults
 from analysis.benchmark.bands import bands_tables, learn_tables
 from analysis.benchmark.chinchilla import chinchilla_tables
+from analysis.benchmark.design import design_tables, replay_tables
 from analysis.benchmark.oracle import level_tables, oracle_tables
 from analysis.benchmark.reliability import reliability_tables
 from analysis.benchmark.speed import speed_tables
@@ -39,17 +40,21 @@ from analysis.estimator.crossover.paired_draws import FACTOR, TIE
 
 PARTS = tuple("curves leads crossings winners bands level oracle ties reliability chinchilla speed".split())
 LEARN = "learn"  # writes a file: only where asked for
+LONG = ("design", "replay")  # an hour and more: only where asked for
 USAGE = f"""python -m analysis.benchmark [key=value ...]
 
   parts=A,B     of {", ".join(PARTS)} (all); bands judges the intervals beyond the data with
-                numbers learned without the data set judged; parts=learn learns them from all and writes them
+                numbers learned without the data set judged; parts=learn learns them from all and writes them;
+                parts=design plays adaptive designs against simulated truths, parts=replay against recorded sweeps
   data=DIR      the folder that holds curves/vision-benchmark.csv, curves/vision-crossings.csv,
                 curves/chinchilla-runs.csv, curves/lcdb-open.csv.gz and curves/language-benchmark.csv;
                 by default the environment's SCALING_SHARED_DATA
   draws=1000    bootstrap replicates of the Chinchilla fit, and of the methods timed
   out=FILE      what parts=learn writes (learned.json); the estimator reads analysis/estimator/curve/learned.json
-  sweeps=100    simulated sweeps per cell of the oracle's table
-  pairs=600     LCDB pairs, of the reliability bins and the ties
+  sweeps=100    simulated sweeps per cell of the oracle's table and of the designs'
+  pairs=600     LCDB pairs, of the reliability bins, the ties and the designs
+  played=FILE   where played designs are kept (played.jsonl); those that are there are not played again
+  recorded=A,B  folders or tables of whole sweeps that designs are replayed on
   calibration=FILE  sweeps that analysis.calibrate has judged, for the same (calibration.jsonl; left out if absent)
   figure=FILE   where the reliability bins are drawn (reliability.png)
   seed=0        of the replicates"""
@@ -62,6 +67,8 @@ BENCHMARKS: dict[str, Any] = {
     "calibration": "calibration.jsonl",
     "figure": "reliability.png",
     "seed": 0,
+    "played": "played.jsonl",
+    "recorded": (),
     "out": "learned.json",
 }
 
@@ -146,10 +153,10 @@ def _winners(folder: Path, options: dict[str, Any]) -> list[str]:
 
 
 def run(options: dict[str, Any]) -> int:
-    parts = among("parts", options["parts"], (*PARTS, LEARN))
+    parts = among("parts", options["parts"], (*PARTS, *LONG, LEARN))
     given = options["data"] or os.environ.get("SCALING_SHARED_DATA", "")
     folder = Path(given) / "curves"
-    needs = [p for p in parts if p not in ("speed", "level")]
+    needs = [p for p in parts if p not in ("speed", "level", "design")]
     if needs and not (given and folder.is_dir()):
         where = f"{folder}: no such folder" if given else "data= is missing"
         raise InputError(f"{where}; data=DIR (or SCALING_SHARED_DATA) names the folder that holds curves/")
@@ -165,6 +172,8 @@ def run(options: dict[str, Any]) -> int:
         "level": level_tables,
         "ties": ties_tables,
         "reliability": reliability_tables,
+        "design": design_tables,
+        "replay": replay_tables,
         LEARN: learn_tables,
     }
     for part in parts:

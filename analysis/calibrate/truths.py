@@ -46,6 +46,7 @@ DESIGNS = {
     d.name: d
     for d in (
         SizesAndSeeds("8x3", tuple(500.0 * 2**k for k in range(8)), 3, 10_000),
+        SizesAndSeeds("8x5", tuple(500.0 * 2**k for k in range(8)), 5, 10_000),
         SizesAndSeeds("8x1", tuple(500.0 * 2**k for k in range(8)), 1, 10_000),
         SizesAndSeeds("5x3", tuple(500.0 * 2 ** (1.75 * k) for k in range(5)), 3, 10_000),
         SizesAndSeeds("8x3_small_test", tuple(500.0 * 2**k for k in range(8)), 3, 1_000),

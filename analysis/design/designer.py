@@ -23,15 +23,18 @@ from analysis.design.gain import (
     known_already,
     narrowing,
 )
-from analysis.design.space import Candidate, Target
+from analysis.design.space import FEWEST_SIZES, Candidate, Target
 from analysis.estimator.crossover.find_crossover import Crossover, Terms, answer
 from analysis.estimator.crossover.verdict import Verdict
+from analysis.estimator.curve.average import DRAWS
 from analysis.estimator.rows.metric import Metric
 from scaling.records.design_plan import DESIGN, LARGEST
 
-WORTH = 1.1  # times narrower that what is left would make the interval: with less, it is as good as the whole space's
+WORTH = 1.05  # times narrower that what is left would make the interval by what is known: less is not worth its cost
 HOPELESS = 0.05  # chance that all that is left would settle it: with less, the design ends
-RATES_REACH = 8.0  # times beyond the sizes with tuned rates: the next grid of rates comes along, as in the tuner
+RATES_REACH = 16.0  # times beyond the sizes with tuned rates: the next grid of rates comes along
+CONFIRMED = 1  # runs of either family at the largest size, without which nothing is claimed beyond the data
+QUICK_DRAWS = 400  # draws of each curve between two runs
 # Checks that fail because runs of the space are missing, and not because of how the runs are.
 OPEN_CHECKS = frozenset(
     {"sizes", "cells_complete", "learning_rate_varied", "learning_rate_edge", "learning_rate_range"}
@@ -81,8 +84,21 @@ class DesignQuestion:
     def largest(self) -> float:
         return max(c.size for c in self.candidates)
 
-    def look(self, rows: pd.DataFrame) -> tuple[DesignState, Crossover | None]:
-        """The state from the rows of this question that have ended."""
+    def judge(self, rows: pd.DataFrame) -> tuple[DesignState, Crossover | None, DesignEnd | None]:
+        """The state from the rows of this question that have ended, and the reason to stop, if there is one.
+
+        Few draws will do to choose the next run; that the design ends is said by as many as a report has.
+        """
+        ended = {c.name for c in self.candidates} & (set(rows["name"]) if len(rows) else set())
+        for draws in (QUICK_DRAWS, DRAWS):
+            state, crossover = self.look(rows, draws=draws)
+            end = self.end(state, crossover, ended)
+            if end is None:
+                break
+        return state, crossover, end
+
+    def look(self, rows: pd.DataFrame, *, draws: int = DRAWS) -> tuple[DesignState, Crossover | None]:
+        """The state from the rows of this question that have ended; `draws` of each curve."""
         names = set(rows["name"]) if len(rows) else set()
         done = [c for c in self.candidates if c.name in names]
         seconds = sum(c.seconds for c in done)
@@ -90,7 +106,8 @@ class DesignQuestion:
         if len(rows) and (rows["status"] == "finished").any() and rows["family"].nunique() == 2:
             own = rows.copy()
             own[DESIGN], own[LARGEST] = "adaptive", self.largest
-            crossover = answer({}, own, metric=self.metric, axis="train_size", terms=Terms(seed=self.seed, audit=False))
+            terms = Terms(seed=self.seed, audit=False, draws=draws)
+            crossover = answer({}, own, metric=self.metric, axis="train_size", terms=terms)
         if crossover is None or not all(crossover.families.models.values()):
             return DesignState(self.name, len(done), seconds, None, (), 1.0), None
         belief = believe(crossover, self.candidates, self.target)
@@ -122,8 +139,9 @@ class DesignQuestion:
         found = []
         for family in ("vit", "cnn"):
             own = [c for c in top if c.family == family]
-            if own and not any(c.name in ended for c in own):
-                found.append(min(own, key=lambda c: (c.seed, c.seconds, c.name)))
+            missing = min(CONFIRMED, len(own)) - sum(c.name in ended for c in own)
+            rest = sorted((c for c in own if c.name not in ended), key=lambda c: (c.seed, c.seconds, c.name))
+            found += rest[: max(missing, 0)]
         return found
 
     def end(self, state: DesignState, crossover: Crossover | None, ended: Collection[str]) -> DesignEnd | None:
@@ -197,4 +215,9 @@ def next_run(
     needed = [c for c in question.unconfirmed(crossover.verdict, ended) if c.name not in busy]
     if needed:
         return gains_of(belief, covariance, needed)[0]
-    return best(gains_of(belief, covariance, list(first_seed.values())))
+    choices = list(first_seed.values())
+    under_way = {*ended, *busy}
+    measured = {(c.model, c.size) for c in question.candidates if c.name in under_way and not c.grid}
+    few = {c.model for c in choices if sum(model == c.model for model, _ in measured) < FEWEST_SIZES}
+    new = [c for c in choices if c.model in few and (c.model, c.size) not in measured]
+    return best(gains_of(belief, covariance, new or choices))

@@ -114,8 +114,7 @@ class Driver:
         own = frozenset(c.name for c in question.candidates if c.name in ended)
         seen = self._seen.get(name)
         if seen is None or seen.ended != own:
-            state, crossover = question.look(rows[rows["name"].isin(own)])
-            seen = self._seen[name] = _Seen(own, state, crossover, question.end(state, crossover, own))
+            seen = self._seen[name] = _Seen(own, *question.judge(rows[rows["name"].isin(own)]))
         return seen
 
     def _next(

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from analysis.arguments import InputError
 
-FIRST_SIZES = 5  # that every model runs before anything is chosen: fewer carry no verdict
+FEWEST_SIZES = 5  # of a space: fewer carry no verdict
+FIRST_SIZES = 4  # that every model runs before anything is chosen; the fifth is chosen
 SIZES_APART = 1.4  # factor between two of them, at least
 
 
@@ -77,9 +78,9 @@ class Space:
                 raise InputError(f"a design compares two families, and there is no {missing.pop()} in {question}")
             models = {c.model for c in own}
             sizes = set.intersection(*({c.size for c in own if c.model == m and not c.grid} for m in models))
-            if len(sizes) < FIRST_SIZES:
+            if len(sizes) < FEWEST_SIZES:
                 raise InputError(
-                    f"a design needs at least {FIRST_SIZES} sizes that all models may run, {question} has {len(sizes)}"
+                    f"a design needs at least {FEWEST_SIZES} sizes that all models may run, {question} has {len(sizes)}"
                 )
 
     @property

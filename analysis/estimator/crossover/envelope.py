@@ -18,6 +18,7 @@ from analysis.estimator.crossover.image_scores import image_scores
 from analysis.estimator.crossover.paired_draws import TIE, Pairs, pair_draws
 from analysis.estimator.crossover.shared_noise import Alike, how_alike
 from analysis.estimator.crossover.verdict import MeasuredSizes
+from analysis.estimator.curve.average import DRAWS
 from analysis.estimator.curve.fit_curve import Curve, fit_points
 from analysis.estimator.curve.noise import Points, join, summarise
 from analysis.estimator.rows.check import SPREAD
@@ -158,8 +159,11 @@ def points_of(
     )
 
 
-def fit_families(fitted: pd.DataFrame, *, metric: str | Metric, axis: str, seed: int, tie: float = TIE) -> Families:
-    """A curve for every model with at least 3 distinct sizes. `seed` seeds the replicates; `tie`: paired_draws.py."""
+def fit_families(
+    fitted: pd.DataFrame, *, metric: str | Metric, axis: str, seed: int, tie: float = TIE, draws: int = DRAWS
+) -> Families:
+    """A curve for every model with at least 3 distinct sizes. `seed` seeds the `draws` replicates of each; `tie`:
+    paired_draws.py."""
     measure = metric_of(metric) if isinstance(metric, str) else metric
     scores = None
     if measure.column == "test_error" and WRONG in fitted.columns:
@@ -197,7 +201,9 @@ def fit_families(fitted: pd.DataFrame, *, metric: str | Metric, axis: str, seed:
         streams = [stream_of(seed, m) + ([1] if what == "choice" else []) for m, what in keys]
         if keys:
             guessed = measure.classes(num_classes) if kind == measure.kind else num_classes
-            fitted_ones = fit_points([points[k] for k in keys], metric=kind, num_classes=guessed, streams=streams)
+            fitted_ones = fit_points(
+                [points[k] for k in keys], metric=kind, num_classes=guessed, streams=streams, draws=draws
+            )
             fits |= dict(zip(keys, fitted_ones, strict=True))
     curves = {m: dataclasses.replace(fits[m, "metric"], measure=measure) for family in models.values() for m in family}
     warnings += [w | {"message": f"{m}: {w['message']}"} for m, c in curves.items() for w in c.warnings]

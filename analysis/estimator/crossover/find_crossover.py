@@ -21,6 +21,7 @@ from analysis.estimator.crossover.crossings import HORIZON, make_grid
 from analysis.estimator.crossover.envelope import Families, Models, fit_families
 from analysis.estimator.crossover.peak import interpolation_peak
 from analysis.estimator.crossover.verdict import EQUIVALENT, NO_VERDICT, Verdict, decide
+from analysis.estimator.curve.average import DRAWS
 from analysis.estimator.rows.check import checked
 from analysis.estimator.rows.metric import Metric, metric_of
 from analysis.estimator.rows.selection import Selection, select
@@ -44,6 +45,7 @@ class Terms:
     equivalent_within: float = EQUIVALENT
     test_examples: int | None = None
     tuned: bool = False  # the user says that a foreign table's rates were tuned
+    draws: int = DRAWS  # of each curve
 
     def __post_init__(self) -> None:
         if not 0 < self.level < 1:
@@ -247,7 +249,7 @@ def answer(
     selection = select(rows, axis=axis)
     fitted = selection.fitted
     checks = tuple(run_audit(selection, axis=axis, metric=measure.column, tuned=terms.tuned))
-    families = fit_families(fitted, metric=measure, axis=axis, seed=terms.seed)
+    families = fit_families(fitted, metric=measure, axis=axis, seed=terms.seed, draws=terms.draws)
     checks += interpolation_peak(families.curves, fitted, axis)
     failed = terms.audit and any(c.status == "failed" for c in checks)
 

@@ -159,6 +159,8 @@ def _noise(error: float, images: float, runs: float, *, paired: bool, counted: f
 def _best(rows: pd.DataFrame, by: str) -> Any:
     """The value of the column `by` with the lowest mean among those that have all the seeds, or one with fewer that is
     lower by more than noise."""
+    if rows[by].nunique() == 1:
+        return rows[by].iloc[0]
     errors = _by_seed(rows, by)
     complete, seeds = _complete(rows, by, errors)
     means = {lr: float(errors[lr][seeds].mean()) for lr in complete}

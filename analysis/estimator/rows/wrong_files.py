@@ -6,6 +6,7 @@ file a row's bits are in stands in the column WRONG; like the provenance it is n
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -34,6 +35,20 @@ def with_wrong_files(table: pd.DataFrame, source: Path, records: Iterable[str] |
     return table.assign(**{WRONG: files}) if files.notna().any() else table
 
 
+def _stamp(path: str) -> tuple[int, int]:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
+
+
+@functools.lru_cache(maxsize=512)
+def _kept(path: str, changed: int, size: int) -> dict[str, WrongImages]:
+    """A file's runs, unpacked once as long as the file stays as it is: every choice of a learning rate asks again."""
+    return read_wrong_images(Path(path))
+
+
 def read_bits(rows: pd.DataFrame) -> dict[object, WrongImages]:
     """Per label of `rows` the images that its run got wrong: of finished rows that have such a file which agrees.
 
@@ -46,15 +61,16 @@ def read_bits(rows: pd.DataFrame) -> dict[object, WrongImages]:
         return {}
     found: dict[object, WrongImages] = {}
     known = rows[rows[WRONG].notna() & rows["config_hash"].notna() & rows["test_error"].notna()]
-    for path, part in known.groupby(WRONG):
+    for label, path, own, error in zip(
+        known.index, known[WRONG], known["config_hash"], known["test_error"], strict=True
+    ):
         try:
-            runs = read_wrong_images(Path(str(path)))
-        except WrongImagesError as error:
-            raise InputError(f"{error}; remove it to go on without") from error
-        for label, row in part.iterrows():
-            run = runs.get("" if set(runs) == {""} else str(row["config_hash"]))
-            if run is not None and len(run.test) and abs(run.test.mean() - row["test_error"]) < 0.5 / len(run.test):
-                found[label] = run
+            runs = _kept(str(path), *_stamp(str(path)))
+        except WrongImagesError as problem:
+            raise InputError(f"{problem}; remove it to go on without") from problem
+        run = runs.get("" if set(runs) == {""} else str(own))
+        if run is not None and len(run.test) and abs(run.test.mean() - error) < 0.5 / len(run.test):
+            found[label] = run
     return found
 
 
@@ -88,7 +104,7 @@ def difference_variance(rows: pd.DataFrame, by: str, values: tuple[object, objec
     keys = [k for k in ("seed", "subset_seed") if k in rows.columns and rows[k].notna().all()]
     if "seed" not in keys:
         return None
-    bits = read_bits(rows)
+    bits = read_bits(rows[rows[by].isin(list(values))])
     one, other = (_by_seed(bits, rows[rows[by] == value], keys) for value in values)
     sums: dict[int, list[float]] = {}  # per image of the pool the differences of the seeds
     for seed in one.keys() & other.keys():
