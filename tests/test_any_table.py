@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from fuzz import accident
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -266,6 +267,8 @@ REFUSED: dict[str, tuple[Any, tuple[str, ...], str]] = {
     "half an image": (lambda t: t.assign(train_size=t["train_size"] + 0.5), (), r"not a whole number of images: 500.5"),
     "a strange status": (lambda t: t.assign(status="perhaps"), (), r"status must be .*columns.status="),
     "an unlisted column": (lambda t: t, ("wide.vit=[a]", "wide.cnn=[b]"), r"wide.vit: no column a; there are model"),
+    "no test images": (lambda t: t.assign(test_examples=0), (), r"test_examples=0 is below 1, in row 1 .*drops"),
+    "one class": (lambda t: t.assign(num_classes=1), (), r"num_classes=1 is below 2"),
     "a bad rate": (lambda t: t.assign(lr="high"), (), r"lr='high' is not a finite number.*columns.lr="),
 }
 
@@ -560,9 +563,19 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
 
 def _answered_or_refused(table: pd.DataFrame) -> None:
     try:
-        find_crossover(table)
+        found = find_crossover(table)
     except ValueError as error:
         assert "\n" not in str(error)  # noqa: PT017 (either outcome is right)
+        assert not accident(error), error  # noqa: PT017
+    else:
+        json.dumps(found.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize("value", [5e-324, 1e-200, 1e-31])
+def test_an_error_too_small_to_reckon_with_is_zero(value: float) -> None:
+    table = base()
+    first, last = (table.assign(test_error=table["test_error"].where(table.index != 0, e)) for e in (0.0, value))
+    assert find_crossover(first).to_dict() == find_crossover(last).to_dict()
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

@@ -91,6 +91,10 @@ def merged() -> str:
     return rows.assign(model=rows["model"].mask(rows["model"].duplicated())).to_csv(index=False)
 
 
+def by_model() -> pd.DataFrame:
+    return plain().sort_values(["model", "train_size", "seed"], ignore_index=True)
+
+
 def sizes_as(words: Callable[[int], str]) -> str:
     return plain().assign(train_size=plain()["train_size"].map(words)).to_csv(index=False)
 
@@ -176,6 +180,23 @@ READ: dict[str, tuple[str, Callable[[], str], tuple[str, ...]]] = {
     ),
     "powers of ten": ("t.csv", lambda: sizes_as(lambda n: f"{n / 1000:g}\N{MULTIPLICATION SIGN}10^3"), ()),
     "numbers with a word": ("t.csv", lambda: sizes_as(lambda n: f"{n / 1000:g}K images"), ()),
+    "apostrophes between thousands": ("t.csv", lambda: sizes_as(lambda n: f"{n:,}".replace(",", "\u2019")), ()),
+    "sizes that were merged, too": (
+        "t.csv",
+        lambda: by_model().assign(
+            model=by_model()["model"].mask(by_model()["model"].duplicated()),
+            train_size=by_model()["train_size"].mask(by_model()[["model", "train_size"]].duplicated()),
+        ).to_csv(index=False),
+        (),
+    ),
+    "a row of deviations below each of means": (
+        "t.csv",
+        lambda: pd.concat(
+            [means().assign(stat=stat).pivot(index=["model", "stat"], columns="train_size", values=stat)
+             for stat in ("mean", "std")]
+        ).to_csv(),
+        (),
+    ),
     "an epoch a row": (
         "t.csv",
         lambda: pd.concat(
@@ -193,6 +214,22 @@ def test_a_table_of_the_wild_is_read_right(tmp_path: Path, form: str) -> None:
     found = reading(tmp_path / name, *words)
     is_base(found)
     assert len(found.parts()) == 1
+
+
+def test_ways_to_pool_are_no_rows_of_means(tmp_path: Path) -> None:
+    both = pd.concat(
+        [plain().assign(pool=pool, test_error=plain()["test_error"] * f) for pool, f in (("mean", 1), ("max", 1.1))]
+    )
+    both.to_csv(tmp_path / "t.csv", index=False)
+    assert len(reading(tmp_path / "t.csv").parts()) == 2
+
+
+def test_intervals_that_are_not_used_are_said(tmp_path: Path) -> None:
+    _, make, words = READ["intervals in brackets"]
+    (tmp_path / "t.csv").write_text(make())
+    assert any(
+        "intervals in brackets behind test_error are not used" in n for n in reading(tmp_path / "t.csv", *words).notes
+    )
 
 
 def test_merged_cells_of_a_sheet(tmp_path: Path) -> None:
@@ -227,8 +264,14 @@ REFUSED: dict[str, tuple[str, str, tuple[str, ...], str]] = {
     "a hybrid": ("t.csv", plain().replace("vit_s", "R50+ViT-B/16").to_csv(index=False), (),
                  r"say family\.vit=.*resnet18 is a CNN; none of R50\+ViT-B/16 says which"),
     "a page as a sheet": ("t.xls", "<table><tr><td>1</td></tr></table>", (), r"no Excel file.*\.csv"),
-    "a column turned round": ("t.csv", plain().T.to_csv(header=False), (),
-                              r"columns missing: .*; there are model, vit_s"),
+    "a column turned round": ("t.csv", plain().T.to_csv(header=False), (), r"lies on its side.* each run is a row"),
+    "two headers of pandas": (
+        "t.csv", base().pivot_table(index="train_size", columns=["family", "model"], values="test_error").to_csv(), (),
+        r"below the header stands another, or a row of units \(.*\): write one header",
+    ),
+    "a row of units": (
+        "t.csv", base().to_csv(index=False).replace("\n", "\n-,-,images,-,%\n", 1), (), r"a row of units \(images\)",
+    ),
 }  # fmt: skip
 
 

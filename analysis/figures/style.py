@@ -76,7 +76,7 @@ def looks(crossover: Crossover) -> dict[str, tuple[str, int, str]]:
     found = {}
     for family in ("vit", "cnn"):
         fitted = list(crossover.families.models.get(family, ()))
-        others = sorted({str(m) for m in rows.loc[rows["family"] == family, "model"]} - set(fitted))
+        others = sorted({str(m) for m in rows.loc[rows["family"] == family, "model"].drop_duplicates()} - set(fitted))
         for i, model in enumerate(fitted + others):
             found[model] = (family, i % 4, MARKERS[family][i % 3])
     return found

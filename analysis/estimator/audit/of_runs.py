@@ -93,10 +93,10 @@ def cells_complete(selection: Selection, axis: str) -> Check:
     if axis != "train_size" or not recorded or not has(finished, "train_size"):
         return Check("cells_complete", "unknown", "no columns that say which cells were meant to run")
     cell = [c for c in ("model", "train_size", "lr", "seed", "subset_seed") if c in rows.columns]
-    done = set(finished[cell].astype(str).itertuples(index=False, name=None))
     # A tuner's trials have values, sizes and seeds of their own: they may fill the design, and do not make it.
     trial = rows["purpose"] == "tune" if "purpose" in rows.columns else pd.Series(False, rows.index)
     broken = selection.left_out[(selection.left_out["status"] != "finished") & ~trial[selection.left_out.index]]
+    done = set(finished[cell].astype(str).itertuples(index=False, name=None)) if len(broken) else set()
     missing = [
         f"{r['model']} at {r['train_size']:,.0f} ({r['status']})"
         for _, r in broken.iterrows()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,9 @@ class Terms:
             raise TypeError(f"audit={self.audit!r} must be True or False")
         if not 0 < self.equivalent_within < 1:
             raise ValueError(f"equivalent_within={self.equivalent_within} must lie between 0 and 1")
-        if self.test_examples is not None and not self.test_examples >= 1:
-            raise ValueError(f"test_examples={self.test_examples} must be a number of images")
+        images = self.test_examples
+        if images is not None and not (isinstance(images, Real) and 1 <= images < math.inf):
+            raise ValueError(f"test_examples={images} must be a number of images")
 
 
 TERMS = Terms()

@@ -189,8 +189,8 @@ def fit_curve(
     images = None
     if test_examples is not None:
         images = _floats("test_examples", test_examples)
-        if images.shape not in ((), sizes.shape) or not (np.isfinite(images).all() and (images > 0).all()):
-            raise ValueError("test_examples must be one number > 0, or one per row")
+        if images.shape not in ((), sizes.shape) or not (np.isfinite(images).all() and (images >= 1).all()):
+            raise ValueError("test_examples must be one number of at least 1, or one per row")
     if num_classes is not None and num_classes < 2:
         raise ValueError(f"num_classes={num_classes} must be at least 2")
     if len(np.unique(sizes)) < 3:

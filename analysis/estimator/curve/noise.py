@@ -21,6 +21,7 @@ from analysis.estimator.curve.shared_images import FACTORS, assumed_scores, comm
 TAU_PRIOR = 0.02  # 2% between seeds; small image models show 2% to 5%
 TAU_PRIOR_DOF = 2.0  # worth two degrees of freedom
 ZERO_FLOOR = 5e-5  # stands for an error of zero where neither the test set's size nor a rounding is known
+NOTHING = 1e-30  # an error below it is zero: its square and what is divided by it are no numbers any more
 CENSORED = 1.0  # variance of such a stand-in: it says that the error is small, not how small
 DECIMALS = 6  # errors written with no more are taken for rounded ones
 
@@ -121,6 +122,7 @@ def summarise(
     """
     size = np.asarray(train_size, dtype=float)
     value = np.asarray(error, dtype=float)
+    value = np.where(value < NOTHING, 0.0, value)
     order = np.lexsort((value, size))  # sums then do not depend on the order of the rows
     size, value = size[order], value[order]
     images = None

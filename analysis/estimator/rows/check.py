@@ -11,6 +11,7 @@ import pandas as pd
 from analysis.arguments import InputError
 from analysis.estimator.rows import columns as tidy
 from analysis.estimator.rows.families import row_number, tidy_families, which_row
+from analysis.estimator.rows.files.shapes import header_below, lies_on_its_side, only_means
 from analysis.estimator.rows.metric import (
     Metric,
     check_values,
@@ -21,7 +22,7 @@ from analysis.estimator.rows.metric import (
     metric_of,
 )
 from analysis.estimator.rows.names import family_of, tokens
-from analysis.estimator.rows.numbers import Column, read_column
+from analysis.estimator.rows.numbers import INTERVAL, Column, each_once, parse_number, read_column
 from analysis.estimator.rows.sources import PROVENANCE
 from analysis.estimator.rows.starts import SOURCE_SIZE
 from analysis.estimator.rows.wrong_files import WRONG
@@ -47,6 +48,7 @@ NUMBERS = (
     "strength",
     "available_images",
 )
+LOWEST = {"test_examples": 1, "val_examples": 1, "num_classes": 2}
 SPREAD = "fitted_spread"  # over seeds, of what is fitted, where the table gives means with their spread
 MANY = 200_000  # rows that are sorted by their columns, not by their text: it takes a minute otherwise
 
@@ -56,7 +58,7 @@ _PER_CLASS = re.compile(r"per_class$|^(n_|num_)?shots?$")
 
 
 def _names_tell(models: pd.Series) -> bool:
-    return {"vit", "cnn"} <= {family_of(str(m)) for m in set(models.map(str))}
+    return {"vit", "cnn"} <= {family_of(m) for m in set(each_once(models, str))}
 
 
 def _missing(table: pd.DataFrame, metric: str, axis: str) -> None:
@@ -64,6 +66,9 @@ def _missing(table: pd.DataFrame, metric: str, axis: str) -> None:
     if not missing:
         return
     names = [str(c) for c in table.columns if c != PROVENANCE]
+    _refuse_second_header(table, names)
+    if lies_on_its_side(table[names]):
+        raise InputError("the table lies on its side, with a run in each column: turn it, so that each run is a row")
     if {"model", axis} <= set(missing) and (
         any(tokens(c) in _OVER_TIME for c in names) or all(known_metric(c) for c in names)
     ):
@@ -89,6 +94,14 @@ def _missing(table: pd.DataFrame, metric: str, axis: str) -> None:
         hint = "; name them by columns.X=Y"
     there = ", ".join([str(c) for c in table.columns if c != PROVENANCE][:20])
     raise InputError(f"columns missing: {', '.join(missing)}{hint}; there are {there}")
+
+
+def _refuse_second_header(table: pd.DataFrame, columns: list[str]) -> None:
+    if word := header_below(table, columns):
+        raise InputError(
+            f"below the header stands another, or a row of units ({word}): write one header, with a name a column"
+            " (model error, or a column model), and delete the other rows"
+        )
 
 
 def _where(table: pd.DataFrame, mask: pd.Series) -> str:
@@ -223,11 +236,15 @@ def checked(
     metric = metric_of(metric) if isinstance(metric, str) else metric
     table = tidy.sane(table)
     _missing(table, metric.name, axis)
+    if all(parse_number(str(v)) is None for v in table[[axis, metric.name]].iloc[:1].to_numpy().ravel()):
+        _refuse_second_header(table, [axis, metric.name])
     table, notes = tidy.drop_summaries(table, axis)
+    table, said = only_means(table)
+    notes += said
     table = table.reset_index(drop=True)
     if table.empty and notes:
         raise InputError("no rows of runs")
-    nameless = table["model"].map(lambda v: v is None or v != v or not str(v).strip())
+    nameless = each_once(table["model"], lambda v: v is None or v != v or not str(v).strip())
     if nameless.any():
         raise InputError(f"model is empty in some rows: {_where(table, nameless)}")
     table["model"] = table["model"].astype(str)
@@ -236,6 +253,9 @@ def checked(
         table, said = step(table)
         notes += said
     table = tidy.tidy_image_size(table)
+    texts = pd.Series(table[metric.name].unique()) if table[metric.name].dtype != object else table[metric.name]
+    if texts.astype(str).str.contains(INTERVAL).any():
+        notes.append(f"intervals in brackets behind {metric.name} are not used: a spread is given by ± or a column")
     table = _metric_numbers(table, metric)
     for column in dict.fromkeys(NUMBERS):
         if column in table.columns and column not in (axis, metric.name):
@@ -259,6 +279,11 @@ def checked(
     if (table[axis][finished] <= (-1 if axis == SOURCE_SIZE else 0)).any():  # 0: untrained, drawn apart
         raise InputError(f"{axis} must be > 0")
     check_values(metric, table[metric.name][finished], told=told)
+    for column, lowest in LOWEST.items():
+        used = finished & table["val_error"].notna() if column == "val_examples" and "val_error" in table else finished
+        if column in table.columns and (few := used & (table[column] < lowest)).any():
+            value = f"{column}={table[column][few].iloc[0]:g}"
+            raise InputError(f"{value} is below {lowest}, in {_where(table, few)}; columns.{column}= drops the column")
     for column in ERRORS:
         if column in table.columns and column != metric.name:
             check_values(metric_of(column), table[column][finished])

@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.arguments import InputError
 from analysis.estimator.rows.families import row_number, which_row
 from analysis.estimator.rows.names import column_for
-from analysis.estimator.rows.numbers import is_empty, read_column
+from analysis.estimator.rows.numbers import each_once, is_empty, read_column
 
 OPTIONAL = ("seed", "status", "lr", "test_examples", "val_examples", "num_classes", "data")
 FINISHED = {"finished", "completed", "complete", "done", "success", "succeeded", "ok", "finish"}
@@ -105,7 +105,7 @@ def full_sizes(table: pd.DataFrame, axis: str, total_images: int | None) -> tupl
     """
     if axis != "train_size" or pd.api.types.is_numeric_dtype(table[axis]):
         return table, total_images
-    words = table[axis].map(lambda v: str(v).strip().lower() in FULL)
+    words = each_once(table[axis], lambda v: str(v).strip().lower() in FULL)
     if not words.any():
         return table, total_images
     if total_images is None:
@@ -127,8 +127,8 @@ def tidy_status(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """
     if "status" not in table.columns:
         return table.assign(status="finished"), []
-    words = table["status"].map(lambda v: "" if v is None or v != v else str(v).strip().lower())
-    words = words.map(lambda w: w.removeprefix("runstatus."))
+    words = each_once(table["status"], lambda v: "" if v is None or v != v else str(v).strip().lower())
+    words = each_once(words, lambda w: w.removeprefix("runstatus."))
     made = (
         dict.fromkeys(FINISHED, "finished")
         | dict.fromkeys(FAILED | UNFINISHED, "failed")
@@ -154,12 +154,12 @@ def drop_summaries(table: pd.DataFrame, axis: str) -> tuple[pd.DataFrame, list[s
     """Without footers and subtotals: rows of means without a family or a size of their own."""
     if "model" not in table.columns or axis not in table.columns:
         return table, []
-    words = table["model"].map(lambda v: "" if v is None or v != v else str(v).strip().lower().rstrip(":"))
-    first = table.iloc[:, 0].map(lambda v: str(v).strip().lower().rstrip(":") if isinstance(v, str) else "")
-    no_size = table[axis].map(_says_nothing).astype(bool)
+    words = each_once(table["model"], lambda v: "" if v is None or v != v else str(v).strip().lower().rstrip(":"))
+    first = each_once(table.iloc[:, 0], lambda v: str(v).strip().lower().rstrip(":") if isinstance(v, str) else "")
+    no_size = each_once(table[axis], _says_nothing).astype(bool)
     mean = (words.isin(SUMMARY) | first.isin(SUMMARY) | (words == "")) & no_size
     if "family" in table.columns:
-        mean &= table["family"].map(_says_nothing).astype(bool)
+        mean &= each_once(table["family"], _says_nothing).astype(bool)
     if not mean.any():
         return table, []
     names = sorted({str(v) for v in table["model"][mean] if v == v and v is not None} | set(first[mean]) - {""})

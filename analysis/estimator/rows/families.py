@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.arguments import InputError
 from analysis.estimator.rows.names import family_of
+from analysis.estimator.rows.numbers import each_once
 
 FAMILY_WORDS = {"transformer": "vit", "vision transformer": "vit", "convnet": "cnn", "vits": "vit", "cnns": "cnn"}
 
@@ -27,7 +28,7 @@ def set_families(
         if families:
             raise InputError("columns missing: model; name it by columns.model=Y")
         return table, []
-    models = table["model"].map(str)
+    models = each_once(table["model"], str)
     known = "family" in table.columns
     family = table["family"].astype(object) if known else pd.Series(None, table.index, dtype=object)
     family = family.where(family.notna(), None)
@@ -66,20 +67,19 @@ def set_families(
 def fill_down(table: pd.DataFrame, columns: Iterable[str]) -> tuple[pd.DataFrame, list[str]]:
     """Names that stand once, in the first of the rows they are meant for, in all of them: cells that were merged.
 
-    Only where every name stands once and the first row has one: an empty cell among repeated names is a gap.
+    Only where the first row has one, and every name stands once or above equally many empty cells: an empty cell among
+    repeated names is a gap.
     """
     filled = []
     for column in columns:
         if column not in table.columns:
             continue
-        cells = table[column].map(lambda v: None if v is None or v != v or not str(v).strip() else v)
+        cells = each_once(table[column], lambda v: None if v is None or v != v or not str(v).strip() else v)
         there = cells.dropna()
-        if (
-            len(table) > len(there) >= 2
-            and cells.iloc[0] is not None
-            and there.is_unique
-            and len(table) > 2 * len(there)
-        ):
+        blocks = np.diff([*np.flatnonzero(cells.notna()), len(table)])
+        alike = len(blocks) > 2 and blocks[0] > 1 and bool((blocks == blocks[0]).all())
+        once = there.is_unique and len(table) > 2 * len(there)
+        if len(table) > len(there) >= 2 and cells.iloc[0] is not None and (once or alike):
             table = table.assign(**{column: cells.ffill()})
             filled.append(column)
     return table, [f"empty cells of {' and '.join(filled)} take the name above, as merged ones do"] if filled else []
@@ -91,7 +91,7 @@ def tidy_families(table: pd.DataFrame) -> pd.DataFrame:
     Raises:
         InputError: another word, or none, with its row.
     """
-    words = table["family"].map(lambda v: "" if v is None or v != v else str(v).strip().lower())
+    words = each_once(table["family"], lambda v: "" if v is None or v != v else str(v).strip().lower())
     words = words.replace(FAMILY_WORDS)
     empty = words == ""
     if empty.any():

@@ -6,17 +6,21 @@ A column is read as a whole: whether `1,000` is a thousand or one point nought c
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 _SPACES = dict.fromkeys(map(ord, "\u00a0\u2007\u2009\u202f\u2008\u200b\ufeff"), " ")
 _MINUS = dict.fromkeys(map(ord, "\u2212\u2013\u2014\uff0d"), "-")
-_TEXT = str.maketrans({**_SPACES, **_MINUS})
+_APOSTROPHES = dict.fromkeys(map(ord, "\u2019\u02bc"), "'")
+_TEXT = _SPACES | _MINUS | _APOSTROPHES
 _MULTIPLES = {"k": 1e3, "m": 1e6, "mio": 1e6, "million": 1e6, "b": 1e9, "g": 1e9, "bn": 1e9, "billion": 1e9, "": 1.0}
 _MARKUP = re.compile(r"^[*_`~]+|[*_`†‡*]+$")
 _SPREAD = re.compile(r"\s*(?:±|\+/-|\+-|\\pm|&plusmn;|\u00b1)\s*")
+INTERVAL = re.compile(r"\d[^\[\]]*\[[^\[\]]*\d[^\[\]]*\]\s*$")  # 63.4 [61.0, 65.1]
 # A word or an interval in brackets, not a number.
 _COMMENT = re.compile(r"\s*\((?!\s*[\d.,]+\s*%?\s*\))[^()]*\)\s*$|\s*\[[^\[\]]*\]\s*$|\s+#.*$")
 _BRACKET = re.compile(r"^(.*\S)\s*\(\s*([\d.,]+)\s*%?\s*\)$")  # 63.4 (0.3): the spread
@@ -51,6 +55,16 @@ def clean(text: str) -> str:
 
 def is_empty(text: str) -> bool:
     return clean(text).lower() in EMPTY
+
+
+def each_once(column: pd.Series, function: Callable[[Any], Any]) -> pd.Series:
+    """`column.map(function)`, which is asked once for each distinct value of texts or numbers: of a million rows most
+    repeat."""
+    if column.dtype == object:  # values of many kinds, some of which have no hash, or equal another (1, True)
+        return column.map(function)
+    codes, values = pd.factorize(column, use_na_sentinel=False)
+    found = pd.Series([function(value) for value in values], dtype=None if len(values) else object)
+    return found.take(codes).set_axis(column.index)
 
 
 def decimal_commas(texts: list[str]) -> bool:

@@ -20,7 +20,7 @@ from analysis.estimator.rows.families import fill_down, set_families
 from analysis.estimator.rows.files.wide import lengthen
 from analysis.estimator.rows.metric import Metric, known_metric, metric_of
 from analysis.estimator.rows.mixed import last_of_each_run, question_columns
-from analysis.estimator.rows.numbers import read_column
+from analysis.estimator.rows.numbers import each_once, read_column
 from analysis.estimator.rows.sources import PROVENANCE, read_source
 from analysis.estimator.rows.starts import ADAPT, SOURCE_SIZE, START, refuse_mixed_starts, with_starts
 from analysis.estimator.rows.wrong_files import WRONG
@@ -293,5 +293,5 @@ def write_csv(table: pd.DataFrame, path: Path) -> None:
 
 def defuse_table(table: pd.DataFrame) -> pd.DataFrame:
     """The same with texts that a spreadsheet would take for formulas made plain, in cells and names of columns."""
-    texts = {c: table[c].map(defused) for c in table.columns if not pd.api.types.is_numeric_dtype(table[c])}
+    texts = {c: each_once(table[c], defused) for c in table.columns if not pd.api.types.is_numeric_dtype(table[c])}
     return table.assign(**texts).rename(columns=defused) if texts else table
