@@ -36,6 +36,7 @@ bench: $(VENV)/.installed-dev
 	@OMP_NUM_THREADS=1 $(PY) benchmarks/sweep.py
 	@OMP_NUM_THREADS=1 $(PY) benchmarks/listing.py
 	@OMP_NUM_THREADS=1 $(PY) benchmarks/checks.py
+	@OMP_NUM_THREADS=1 $(PY) benchmarks/features.py
 	@OMP_NUM_THREADS=1 $(PY) benchmarks/probe.py
 
 # The models of sweeps/cifar10.yaml, whose 144 cells are priced at the rates of as many as 16 processes sharing the GPU.

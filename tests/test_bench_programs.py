@@ -150,3 +150,14 @@ def test_the_probes_of_a_chain_are_timed_beside_scikit_learns(capsys: pytest.Cap
     assert probe.main(["d=12", "largest=400", "sizes=3", "strengths=2", "repeats=1"]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("12 ")]
     assert all(float(word) > 0 for word in line.split()[1:])
+
+
+def test_features_are_timed_against_the_bare_forward_and_a_second_use(capsys: pytest.CaptureFixture[str]) -> None:
+    import features
+
+    assert features.main(["models=test_efficientnet", "images=40", "image_size=32", "repeats=1"]) == 0
+    name, rate, share, times, *words = capsys.readouterr().out.splitlines()[-1].split()
+    assert (name, words) == ("test_efficientnet", ["times", "as", "fast"])
+    assert float(rate) > 0
+    assert 0 < float(share.rstrip("%")) < 200
+    assert float(times.replace(",", "")) > 2  # a second use computes nothing
