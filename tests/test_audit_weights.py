@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import as_table, make_sweep, started
+from synthetic import as_table, make_record, make_sweep, started, write_sweep
 
 from analysis import find_crossover
+from analysis.arguments import parse_table
 from analysis.estimator.crossover.wording import verdict_sentence
 from analysis.estimator.curve.noise import summarise
+from analysis.estimator.rows.table import read_results
 
 GRID = "[0.0001, 1000.0, 15]"
 NORMAL = {"input_mean": "[0.485, 0.456, 0.406]", "input_std": "[0.229, 0.224, 0.225]"}
@@ -22,6 +25,7 @@ def probes(**columns: Any) -> pd.DataFrame:
     """Probes that leave nothing to wish for."""
     known: dict[str, Any] = {"strength": lambda r: 30 / r["train_size"], "strengths": GRID, "pretrain_size": 1_281_167}
     known |= {"pretrain_image_size": 224, "pretrain_leaks": 0, "available_images": 50_000, **NORMAL}
+    known |= {"pretrain_mean": NORMAL["input_mean"], "pretrain_std": NORMAL["input_std"]}
     known |= {"overrides": "model=timm adapt=probe", "subset_seed": lambda r: r["seed"], "config_hash": _hash}
     return started(**known | columns)
 
@@ -78,6 +82,10 @@ def at_the_edge(sizes: int) -> Callable[[dict[str, Any]], float]:
         ({"pretrain_leaks": None}, "pretraining_leak", "unknown"),
         ({"overrides": "model=timm data.normalize=subset"}, "input_normalisation", "failed"),
         ({"input_mean": lambda r: [0.4 + r["seed"] / 100] * 3}, "input_normalisation", "failed"),
+        # The same for every run, and not what the weights expect: half and half, as some checkpoints do expect it.
+        ({"input_mean": "[0.5, 0.5, 0.5]"}, "input_normalisation", "failed"),
+        ({"init_from": "runs/s/a-n9-s0-1b2c3d4e", "input_std": "[0.3, 0.3, 0.3]"}, "input_normalisation", "failed"),
+        ({"input_mean": "[0.5, 0.5, 0.5]", "pretrain_mean": None}, "input_normalisation", "passed"),  # nobody knows
         ({"input_mean": None}, "input_normalisation", "unknown"),
         ({"pretrain_image_size": lambda r: 224 if r["family"] == "vit" else 112}, "resolution", "unknown"),
         ({"pretrain_image_size": None}, "resolution", "unknown"),
@@ -151,3 +159,27 @@ def test_what_subsets_share_does_not_average_out() -> None:
     assert shared.variance[-1] == pytest.approx(tau2 * (0.9 + 0.1 / 5), rel=1e-9)
     assert shared.variance[0] == pytest.approx(tau2 / 5, rel=1e-9)
     assert shared.tau >= alone.tau
+
+
+@pytest.mark.parametrize("as_file", [False, True], ids=["records", "results.csv"])
+def test_leaks_and_normalisation_that_runs_recorded_reach_the_audit(tmp_path: Path, as_file: bool) -> None:
+    """From the records that the trainer writes, or the table that a report makes of them, to the check."""
+    mean, std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+    records = []
+    for row in started().to_dict("records"):
+        own = {key: row[key] for key in ("family", "model", "train_size", "seed", "test_error", "start_fingerprint")}
+        name = f"{row['model']}-half-loc1-n{row['train_size']}-s{row['seed']}"
+        leaks = 3 if row["family"] == "vit" else 0
+        own |= dict(name=name, config_hash=name, adapt="probe", init_from=f"runs/source/{row['model']}-half-loc1-n9-s0")
+        own |= dict(pretrain_data="half", pretrain_size=9, pretrain_image_size=16, pretrain_leaks=leaks)
+        own |= dict(input_mean=mean, input_std=std, pretrain_mean=mean, pretrain_std=(0.25, 0.25, 0.3), strength=1.0)
+        records.append(make_record(**own, overrides=(f"model={row['model']}", "adapt=probe")))
+    place = write_sweep(records, tmp_path / "runs" / "probes")
+    if as_file:
+        place = tmp_path / "results.csv"
+        as_table(records).to_csv(place, index=False)
+    [(_, rows)] = read_results(parse_table({"results": str(place)})).parts()
+    found = {c.code: c for c in find_crossover(rows).checks}
+    assert found["pretraining_leak"].status == "failed"
+    assert found["pretraining_leak"].message.startswith("3 test images")
+    assert found["input_normalisation"].status == "failed"

@@ -61,6 +61,8 @@ def known_fields(cell: CellConfig, *, device: str, torch_version: str) -> dict[s
         pretrain_data=cell.start_facts.data,
         pretrain_size=cell.start_facts.size if cell.pretrain_size is None else cell.pretrain_size,
         pretrain_image_size=cell.start_facts.image_size,
+        pretrain_mean=cell.start_facts.mean,
+        pretrain_std=cell.start_facts.std,
     )
 
 

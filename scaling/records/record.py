@@ -97,6 +97,8 @@ class Record:
     pretrain_data: str | None = None  # what they were trained on, as it is called
     pretrain_size: int | None = None  # unique images of it
     pretrain_image_size: int | None = None
+    pretrain_mean: tuple[float, ...] | None = None  # what they expect inputs to be normalised by; None: unknown
+    pretrain_std: tuple[float, ...] | None = None
     pretrain_leaks: int | None = None  # test images that are among their training images, by content; None: unknown
     feature_dim: int | None = None  # of a probe
     strength: float | None = None  # of a probe: the chosen regularisation, relative to n
