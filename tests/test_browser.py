@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from chromium import choose, complaints, count, load, points_of, start, table, texts, wait
-from synthetic import as_table, make_sweep
+from synthetic import as_table, make_sweep, started
 
 from analysis.report import command as report
 
@@ -206,3 +206,19 @@ def test_thin_and_odd_results_make_a_page(name: str, browser: Any, tmp_path: Pat
     assert complaints(browser) == []
     assert browser.execute_script("return document.querySelector('.verdict').textContent.length") > 30
     assert browser.execute_script("return document.querySelectorAll('[data-plot=curves] svg').length") == 1
+
+
+def test_untrained_starts_are_a_line_of_their_own(browser: Any, tmp_path: Path) -> None:
+    """They have no place on an axis of pre-training sizes; one that is switched off goes, too."""
+    rows = started("pretrain_size", train_size=100, adapt="probe", strength=1.0)
+    zero = rows[rows["pretrain_size"] == 100].assign(pretrain_size=0, test_error=0.8)
+    pd.concat([rows, zero]).to_csv(tmp_path / "t.csv", index=False)
+    words = [f"results={tmp_path / 't.csv'}", f"out={tmp_path}", "figures=none", "axis=pretrain_size"]
+    assert report.main(words) == 0
+    load(browser, tmp_path / "report.html")
+    assert complaints(browser) == []
+    named = [text for text in texts(browser, "curves") if text.endswith(", untrained")]
+    assert sorted(named) == ["deit_s, untrained", "resnet50, untrained"]
+    assert "pre-training images" in texts(browser, "curves")
+    choose(browser, "deit_s")
+    assert [text for text in texts(browser, "curves") if text.endswith(", untrained")] == ["resnet50, untrained"]

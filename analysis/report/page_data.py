@@ -14,7 +14,7 @@ from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.tables import residuals
 from analysis.estimator.crossover.wording import FAMILY, verdict_sentence
 from analysis.figures.across_questions import KNOBS, knob_table, knobs
-from analysis.figures.curves import claimed, gap_quantiles, reach
+from analysis.figures.curves import claimed, gap_quantiles, reach, untrained
 from analysis.figures.diagnostics import grids, models_with_grids
 from analysis.figures.style import LINES, SHAPES, axis_label, lines, looks, metric_label
 from analysis.report.other_axes import views
@@ -89,6 +89,7 @@ def _view(crossover: Crossover) -> dict[str, Any]:
         "crossings": [[_number(size), *(_number(end) for end in ends)] for size, ends in claimed(crossover)],
         "sentence": verdict_sentence(crossover),
         "lines": lines,
+        "untrained": [{"model": model, "y": _number(value)} for model, value in untrained(crossover).items()],
         "gap": gap,
         "residuals": [{k: _number(v) for k, v in row.items()} for row in rest.to_dict("records")],
     }

@@ -32,7 +32,19 @@ const curvePlots = (() => {
         bands.push(row);
       });
     }
-    const seen = [...points, ...rest].map((p) => p.y).concat(bands.filter((b) => b.x <= xDomain[1]).map((b) => b.y));
+    // Starts that saw no image have no place on the axis: a line across it for each model.
+    const bare = view.untrained
+      .filter((start) => byName.has(start.model) && start.y !== null)
+      .map((start) => ({
+        ...start,
+        x: xDomain[0],
+        colour: byName.get(start.model).colour,
+        text: `${start.model}, untrained`,
+        says: [`${start.model}, untrained`, `${view.metric}: ${three.format(start.y)}`],
+      }));
+    const seen = [...points, ...rest, ...bare]
+      .map((p) => p.y)
+      .concat(bands.filter((b) => b.x <= xDomain[1]).map((b) => b.y));
     const top = Math.max(...seen, 1e-6),
       least = Math.max(Math.min(...seen.filter((v) => v > 0), top), floor / 6);
     const yDomain = view.better === "higher"
@@ -66,6 +78,12 @@ const curvePlots = (() => {
         { x, y, color: colour, detail: { field: "model" } },
       ),
     );
+    if (bare.length) {
+      const rule = { type: "rule", clip: true, strokeWidth: 1.5, strokeDash: [1.5, 3], tooltip: { content: "data" } };
+      layers.push(layer(bare, rule, { y, color: colour }));
+      const words = { type: "text", align: "left", dx: 6, dy: -6, fontSize: 11, clip: true };
+      if (!compact) layers.push(layer(bare, words, { x, y, color: colour, text: { field: "text" } }));
+    }
     if (!compact)
       layers.push(
         layer(

@@ -5,6 +5,7 @@ const parts = (() => {
   const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
   const NAMES = {
     train_size: "images",
+    pretrain_size: "pre-training images",
     train_flops: "FLOPs",
     train_seconds: "seconds",
     seen_examples: "examples seen",
