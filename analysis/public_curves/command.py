@@ -1,6 +1,7 @@
 """Reports on the public vision benchmark: each ViT-BiT pair's verdict from its first part, and what came then.
 
 python -m analysis.public_curves results=vision-benchmark.csv out=results/vision-benchmark
+python -m analysis.public_curves results=lcdb-open.csv.gz out=results/lcdb      # another one, lcdb.py
 
 The curves are 5-, 10- and 25-shot errors on ImageNet and CIFAR-100 against the JFT-300M examples seen in pre-training
 ("Revisiting Neural Scaling Laws in Language and Vision", Alabdulmohsin et al., 2022). The authors mark the part that is
@@ -21,13 +22,17 @@ from analysis.arguments import TABLE_WORDS, InputError, TableArguments, run_comm
 from analysis.estimator.crossover.find_crossover import find_crossover
 from analysis.estimator.crossover.wording import LABELS
 from analysis.public_curves.case import Case, advice_right, verdict_holds
+from analysis.public_curves.lcdb import OUTCOMES, SOURCE, judge_lcdb, lcdb_readme
 from analysis.public_curves.outcome import CurveOutcome, outcome
 from scaling.records.files import write_whole
 
 USAGE = """usage: python -m analysis.public_curves results=vision-benchmark.csv [out=results/vision-benchmark]
+       python -m analysis.public_curves results=lcdb-open.csv.gz [out=results/lcdb] [pairs=1000]
 
-Fits ViT/S/16 and ViT/B/16 against BiT/50/1 and BiT/101/3 on the first part of each public curve, and writes what the
-rest of it then showed: table.csv, README.md and a figure per task. The same file gives the same bytes."""
+Of the vision curves: fits ViT/S/16 and ViT/B/16 against BiT/50/1 and BiT/101/3 on the first part of each public curve,
+and writes what the rest of it then showed: table.csv, README.md and a figure per task. Of LCDB's: how often two
+learners change places, and what was said of `pairs` of them from a quarter of their range: outcomes.csv, README.md and
+a figure, which results=outcomes.csv makes again. The same file gives the same bytes."""
 VITS, CNNS = ("ViT/S/16", "ViT/B/16"), ("BiT/50/1", "BiT/101/3")
 TASKS = {
     "inet_5": "5-shot ImageNet",
@@ -185,15 +190,36 @@ def readme(cases: Sequence[Case]) -> str:
     return "\n".join(lines) + "\n" + _TAIL
 
 
+def _run_lcdb(path: Path, out: Path, pairs: str) -> int:
+    from analysis.public_curves.lcdb_figure import draw_lcdb
+
+    if not pairs.isdecimal() or int(pairs) < 1:
+        raise InputError(f"pairs={pairs}: a number of pairs, 1 or more")
+    rows = judge_lcdb(path, pairs=int(pairs))
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / OUTCOMES, rows.to_csv(index=False, float_format="%.5g").encode())
+    rows = judge_lcdb(out / OUTCOMES, pairs=len(rows))  # as they were rounded: the file gives the same figure
+    (out / "crossings.png").write_bytes(draw_lcdb(rows))
+    write_whole(out / "README.md", lcdb_readme(rows).encode())  # last: where it is, the folder is complete
+    print(out / "README.md")
+    return 0
+
+
 def run(arguments: TableArguments, own: dict[str, str]) -> int:
     from analysis.public_curves.figure import draw_task
 
     if len(arguments.results) != 1:
-        raise InputError("results= is one file here: vision-benchmark.csv")
-    out = Path(own.get("out") or "results/vision-benchmark")
+        raise InputError(f"results= is one file here: vision-benchmark.csv, {SOURCE} or {OUTCOMES}")
+    path = arguments.results[0]
+    lcdb = path.name in (SOURCE, OUTCOMES)
+    out = Path(own.get("out") or ("results/lcdb" if lcdb else "results/vision-benchmark"))
     if out.exists() and not out.is_dir():
         raise InputError(f"out={out} is not a folder")
-    table = read(arguments.results[0])
+    if lcdb and not path.is_file():
+        raise InputError(f"{path}: no such file")
+    if lcdb:
+        return _run_lcdb(path, out, own.get("pairs") or "1000")
+    table = read(path)
     cases = judge_all(table)
     out.mkdir(parents=True, exist_ok=True)
     pd.DataFrame([row(case) for case in cases]).to_csv(out / "table.csv", index=False, float_format="%.4g")
@@ -205,4 +231,4 @@ def run(arguments: TableArguments, own: dict[str, str]) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    return run_command(USAGE, (*TABLE_WORDS, "out"), with_table(run), arguments)
+    return run_command(USAGE, (*TABLE_WORDS, "out", "pairs"), with_table(run), arguments)
