@@ -24,7 +24,8 @@ USAGE = f"""usage: python -m analysis.plot results=PATH figure=NAME [out=FILE] [
 Draws one figure in a paper's style.
   figure=NAME          of one question: curves (error against size), gap (ViT error over CNN error), residuals,
                        learning_rates (the grids), parameters (error against model size); of all questions: overview
-                       (small multiples), knob (crossover size against what was changed)
+                       (small multiples), knob (crossover size against what was changed), modes (scratch, frozen and
+                       fine-tuned), design (what an adaptive design knew against its cost)
   out=FILE             .png, .svg or .pdf; NAME.png by default
   group=0              which question of the results, in the order of crossover.json
   width=3.5 height=    inches; 3.5 is a paper's column
@@ -70,6 +71,8 @@ def run(arguments: TableArguments, own: dict[str, str]) -> int:
             "gap": "no ViT and CNN with the 3 sizes that a curve needs",
             "knob": "the questions do not differ in locality, image_size or num_classes",
             "overview": "there is one question only",
+            "modes": "no images were tried in several modes (from scratch, frozen, fine-tuned)",
+            "design": "no plan.jsonl of an adaptive design lies beside the runs",
         }
         raise InputError(f"figure={name}: {reasons[name]}")
     if width or height:

@@ -5,11 +5,18 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
+import random
+import signal
+import subprocess
+import time
 from pathlib import Path
 
+import kills
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from analysis.arguments import InputError
 from analysis.benchmark.design import COMPARED, candidates_of, play, power_cost, simulated_space
@@ -18,10 +25,12 @@ from analysis.design.belief import Belief, expected_entropy
 from analysis.design.designer import DesignQuestion
 from analysis.design.driver import Driver
 from analysis.design.gain import after_all, bits_left, chance_of_a_claim, gains_of, narrowing
+from analysis.design.history import history_of
 from analysis.design.plan_file import Plan
 from analysis.design.space import Candidate, Space, Target, first_sizes, opening
 from analysis.estimator.audit.of_runs import cells_complete
 from analysis.estimator.rows.selection import select
+from analysis.figures.design_cost import plot_cost
 from scaling.records.design_plan import DESIGN, LARGEST, read_plan
 
 SIZES = (500, 1000, 2000, 4000, 8000, 16000)
@@ -267,3 +276,71 @@ def test_a_sweep_runs_adaptively_and_says_so(command, tmp_path: Path) -> None:  
     again = command("scaling.train", "-m", *words)
     assert again.returncode == 0
     assert [json.loads(line) for line in (tmp_path / "small/plan.jsonl").open()] == plan
+
+
+def test_a_report_says_what_the_design_knew_at_which_cost(tmp_path: Path) -> None:
+    rows = simulated_space(INSIDE, seed=3, draw=0)
+    rows = rows[rows["train_size"] <= 32000].reset_index(drop=True)
+    drive(tmp_path, rows)
+    plan = read_plan(tmp_path / "plan.jsonl")
+    records = [str(tmp_path / name / "record.json") for name in rows["name"]]
+    history = history_of(rows.assign(**{DESIGN: "adaptive", "provenance": records}))
+    assert history is not None
+    decisions = [e for e in plan if "bits" in e]
+    assert [s.bits for s in history.steps] == [e["bits"] for e in decisions]
+    whole = sum(c["seconds"] for c in plan[0]["cells"].values())
+    assert history.steps[-1].share == pytest.approx(decisions[-1]["spent"] / whole)
+    assert (history.cells, history.reason) == (len(rows), plan[-1]["end"])
+    assert f"{history.runs} of {len(rows)} cells" in history.sentence
+    assert plan[-1]["line"] in history.sentence
+    ax = plot_cost(Figure().subplots(), history)
+    closed = [s for s in history.steps if s.width is not None]
+    assert len(ax.lines[0].get_xdata()) == len(closed) > 0
+    assert list(ax.lines[0].get_ydata()) == [pytest.approx(10**s.width) for s in closed]
+    assert history_of(rows) is None  # a grid's
+    assert history_of(rows.assign(**{DESIGN: "adaptive", "provenance": "results.csv"})) is None  # no plan beside it
+
+
+KILLED = """-m design=adaptive model=resnet8_w8,vit_w64d2 data.train_size=20,40,60,80,120,160 seed=0,1 data.image_size=8
+data.permute_patch=4 data.test_size=200 budget.steps=120 budget.exponent=0 optim.batch_size=16 device=cpu
+checkpoint_seconds=0.3 wandb=disabled sweep=killed""".split()
+
+
+def decisions_in(folder: Path) -> list[dict]:  # type: ignore[type-arg]
+    return [e for e in read_plan(folder / "killed/plan.jsonl") if "choose" in e or "end" in e]
+
+
+@pytest.mark.slow
+def test_twenty_kills_leave_the_design_and_the_records_of_one_that_nobody_touched(tmp_path: Path) -> None:
+    words = [*KILLED, "workers=1"]
+    began = time.monotonic()
+    assert kills.start(tmp_path / "whole", words).wait() == 0
+    length = time.monotonic() - began
+    undisturbed, expected = decisions_in(tmp_path / "whole"), kills.results(tmp_path / "whole")
+    assert len([e for e in undisturbed if "bits" in e]) > 1  # there was something to decide
+    rng, done, sweeps = random.Random(0), 0, 0
+    while done < 20:
+        folder = tmp_path / f"killed{sweeps}"
+        status: int | None = None
+        while status != 0:
+            process = kills.start(folder, words)
+            try:
+                status = process.wait(rng.uniform(0.1, 0.6) * length if done < 20 else None)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                done += 1
+        assert decisions_in(folder) == undisturbed
+        assert kills.results(folder) == expected
+        sweeps += 1
+
+
+@pytest.mark.slow
+def test_two_commands_share_the_plan_and_the_runs(tmp_path: Path) -> None:
+    both = [kills.start(tmp_path / "both", [*KILLED, "workers=1"]) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    plan = decisions_in(tmp_path / "both")
+    chosen = [name for e in plan for name in e.get("choose", ())]
+    assert len(chosen) == len(set(chosen))
+    assert sorted(chosen) == sorted(kills.results(tmp_path / "both"))
+    assert len([e for e in plan if "end" in e]) == 1

@@ -16,11 +16,13 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from analysis.design.history import history_of
 from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.modes import mode_contests
 from analysis.estimator.crossover.wording import short_verdict, title
 from analysis.figures.across_questions import knobs, plot_knob
 from analysis.figures.curves import plot_curves, plot_gap
+from analysis.figures.design_cost import plot_cost
 from analysis.figures.diagnostics import (
     has_parameters,
     models_with_grids,
@@ -125,6 +127,19 @@ def draw_modes(crossovers: Sequence[Crossover]) -> Figure | None:
         return figure
 
 
+def draw_design(crossovers: Sequence[Crossover]) -> Figure | None:
+    """A panel per question that an adaptive design chose runs for; None if there is none."""
+    found = [(c, history) for c in crossovers if (history := history_of(c.selection.rows)) and history.steps]
+    if not found:
+        return None
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(COLUMN, 2.4 * len(found) + 0.2), layout="constrained")
+        for ax, (crossover, history) in zip(figure.subplots(len(found), 1, squeeze=False)[:, 0], found, strict=True):
+            plot_cost(ax, history)
+            ax.set_title(f"{title(crossover.key)}\n{history.runs} of {history.cells} cells, {history.reason or 'open'}")
+        return figure
+
+
 FIGURES: Mapping[str, Callable[[Crossover], Figure | None]] = {
     "curves": draw_curves,
     "gap": draw_gap,
@@ -138,6 +153,7 @@ WHOLE: Mapping[str, Callable[[Sequence[Crossover]], Figure | None]] = {
     "overview": draw_overview,
     "knob": draw_knob,
     "modes": draw_modes,
+    "design": draw_design,
 }
 
 

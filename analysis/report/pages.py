@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from analysis.design.history import history_of
 from analysis.estimator.crossover.crossings import HORIZON
 from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.modes import course_sentence, mode_contests
@@ -102,7 +103,14 @@ def render_pages(
             for contest in mode_contests(crossovers)
         ],
         "modes_svg": inline_svg(svg, "modes") if (svg := drawn.files.get("modes.svg")) else "",
-        "whole": [name for name in drawn.whole if f"{name}.png" in drawn.files],
+        "whole": [name for name in drawn.whole if f"{name}.png" in drawn.files and name != "design"],
+        "design_png": "design.png" in drawn.files,
+        "designs": [
+            {"title": title(c.key) or "all rows", "sentence": history.sentence}
+            for c in crossovers
+            if (history := history_of(c.selection.rows)) is not None
+        ],
+        "design_svg": inline_svg(svg, "design") if (svg := drawn.files.get("design.svg")) else "",
         "captions": CAPTIONS,
         "marks": MARKS,
         "method": _method(crossovers[0].level),

@@ -50,6 +50,10 @@ CAPTIONS = {
         "Every mode of each family: points are runs, lines the family's envelope in that mode, with its band, over the"
         " sizes that it was measured at."
     ),
+    "design": (
+        "What the adaptive design knew against what it had cost: the interval of the crossing, as its upper over its"
+        " lower end (triangles: open, or no crossing), and how much of who leads at which size was still open."
+    ),
     "knob": (
         "Crossover size against what differs between the questions. The grey bar spans the measured sizes, its paler"
         " part reaches as far as the verdict speaks."

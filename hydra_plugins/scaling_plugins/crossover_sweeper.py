@@ -8,7 +8,7 @@ both sides together: `scaling` composes, prices and runs, `analysis` chooses.
 
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,8 +103,9 @@ def sweep_adaptively(composer: Any, words: Sequence[Sequence[str]], launcher: An
         " grid is what design=grid runs",
         file=sys.stderr,
     )
+    read = _reader(folder, jobs)
     if study.dry_run:
-        for line in driver.outlook(_read_rows(folder, jobs)):
+        for line in driver.outlook(read()):
             print(line)
         return 0
     begun, before = time.monotonic(), book.elapsed
@@ -114,7 +115,7 @@ def sweep_adaptively(composer: Any, words: Sequence[Sequence[str]], launcher: An
             try:
                 with cell_lock(folder):  # two commands share the plan
                     book.refresh()
-                    names = driver.more(_read_rows(folder, jobs), busy, room, before + time.monotonic() - begun)
+                    names = driver.more(read(), busy, room, before + time.monotonic() - begun)
                 return [jobs[name] for name in names]
             except Busy:
                 time.sleep(0.1)
@@ -128,6 +129,21 @@ def sweep_adaptively(composer: Any, words: Sequence[Sequence[str]], launcher: An
         file=sys.stderr,
     )
     return status
+
+
+def _reader(folder: Path, jobs: Collection[str]) -> Callable[[], Any]:
+    """Returns the rows of the space's cells that have ended; they are read again only where a record has changed."""
+    known: dict[str, Any] = {"stamps": None}
+
+    def read() -> Any:
+        stamps = {name: stamp for name in jobs if (stamp := record_stamp(folder / name)) is not None}
+        if stamps != known["stamps"]:
+            known.update(stamps=stamps, rows=_read_rows(folder, jobs))
+        return known["rows"]
+
+    from scaling.records.cell_folder import record_stamp
+
+    return read
 
 
 def _read_rows(folder: Path, jobs: Collection[str]) -> Any:
