@@ -35,6 +35,7 @@ def shared_data() -> Path:
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Decoded images go beside the test's other files, in this process and in those that it starts."""
     monkeypatch.setenv("SCALING_CACHE", str(tmp_path / "decoded"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))  # a user's own weights would change what a pilot does
 
 
 def clean_environment(home: Path) -> dict[str, str]:

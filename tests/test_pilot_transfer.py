@@ -9,16 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 from synthetic import make_record
 
 from analysis.arguments import InputError
-from analysis.pilot import command
+from analysis.pilot import command, transfer, transfer_command
 from analysis.pilot.sweep import Sweeps
 from analysis.pilot.transfer import StartTimes, parse_starts, plan_transfer, probe_sizes
 from analysis.pilot.transfer_run import around
 from analysis.pilot.transfer_words import tuned_table
+from scaling.compose.paths import CONF
 from scaling.records.record import Record, write_record
+from scaling.records.weights_at_hand import FAIR_PAIRS, pair_at_hand
 
 FAMILIES = {"deit_s": "vit", "resnet50_a1": "cnn"}
 FROZEN = {"vit": lambda n: 2.0 * n**-0.45, "cnn": lambda n: 1.1 * n**-0.3}  # they cross near 54 images
@@ -48,6 +51,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def run(self: Sweeps, root: Path, sweep: str, cells: str, overrides: Any) -> None:
         grids.append(cells)
+        if "weights:" not in cells:
+            raise InputError("no models from scratch in these tests")
         for block in re.findall(r"\{(.*?)\}", cells):
             grid = {key: values.split(",") for key, values in re.findall(r"([\w.]+):\[(.*?)\]", block)}
             for n in grid["data.train_size"]:
@@ -91,6 +96,87 @@ def test_three_modes_are_named_and_the_same_command_goes_on(folder: Path, tmp_pa
     assert command.main(words) == 0
     assert "going on with the plan of the first call" in capsys.readouterr().err
     assert not [grid for grid in asked[before:] if "full" in grid]  # what is recorded is not asked for again
+
+
+def test_weights_that_are_on_this_machine_are_the_default(folder: Path, tmp_path: Path, asked, capsys) -> None:
+    words = [f"data.root={folder}", "time_limit=15m", f"out={tmp_path / 'out'}"]
+    place = tmp_path / "decoded" / "weights"
+    place.mkdir(parents=True)
+    (place / "deit_s.safetensors").touch()
+    assert pair_at_hand(None) == ()  # one of them is no pair
+    (place / "resnet50_a1.pth").touch()
+    assert command.main(words) == 0
+    told = capsys.readouterr()
+    assert "deit_s and resnet50_a1 are on this machine: starting from their weights" in told.err
+    assert "Frozen, with today's 320 images: the frozen ViT (deit_s)" in told.out
+    assert command.main([*words, "weights=[deit_s,resnet50_a1]"]) == 0
+    assert "going on with the plan of the first call" in capsys.readouterr().err  # named or found, they are one pilot
+    before = len(asked)
+    assert command.main([*words, "start=scratch"]) == 2  # no sweep was trained here
+    assert not any("weights" in grid for grid in asked[before:])
+
+
+def test_weights_in_the_hubs_own_cache_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hf"))
+    for repository in FAIR_PAIRS[1].values():
+        assert pair_at_hand(None) == ()
+        folder = tmp_path / "hf" / f"models--{repository.replace('/', '--')}"
+        (folder / "refs").mkdir(parents=True)
+        (folder / "refs" / "main").write_text("abc")
+        (folder / "snapshots" / "abc").mkdir(parents=True)
+        (folder / "snapshots" / "abc" / "model.safetensors").touch()
+        found = hub.try_to_load_from_cache(repository, "model.safetensors", cache_dir=tmp_path / "hf")
+        assert found == str(folder / "snapshots" / "abc" / "model.safetensors")
+    assert pair_at_hand(None) == tuple(FAIR_PAIRS[1])
+
+
+@pytest.mark.slow
+def test_a_pilot_from_files_that_timm_wrote(folder: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Names of conf/weights/, their files in the cache, no network: found, probed, fine-tuned, told."""
+    timm = pytest.importorskip("timm")
+    from safetensors.torch import save_file
+
+    place = tmp_path / "decoded" / "weights"
+    place.mkdir(parents=True)
+    for name in FAIR_PAIRS[1]:
+        model = OmegaConf.load(CONF / "weights" / f"{name}.yaml").model.name
+        save_file(timm.create_model(model, pretrained=False).state_dict(), place / f"{name}.safetensors")
+    variables = {"HF_HUB_OFFLINE": "1"}
+    run = request.getfixturevalue("command")
+    done = run("analysis.pilot", f"data.root={folder}", "time_limit=8m", timeout=600, variables=variables)
+    assert done.returncode == 0, done.stderr
+    assert "deit_ti and resnet18_a1 are on this machine: starting from their weights" in done.stderr
+    assert "Frozen, with today's 320 images: " in done.stdout
+    assert "Fine-tuned" in done.stdout
+    assert "From scratch: not tried here" in done.stdout
+    assert "extraction (deit_ti " in done.stdout
+
+
+def test_pairs_are_those_of_conf_weights() -> None:
+    """Both families, the same pre-training data and size, under the names that timm has on the hub."""
+    for pair in FAIR_PAIRS:
+        files = [OmegaConf.load(CONF / "weights" / f"{name}.yaml") for name in pair]
+        assert [file.weights.source for file in files] == [r.replace("timm/", "timm:") for r in pair.values()]
+        assert {file.model.family for file in files} == {"vit", "cnn"}
+        assert len({(file.weights.data, file.weights.size) for file in files}) == 1
+
+
+def test_found_weights_that_cannot_be_used_are_left_aside(
+    folder: Path, tmp_path: Path, asked, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr(transfer, "pair_at_hand", lambda cache: ("deit_s", "resnet50_a1"))
+
+    def refuse(*arguments: Any, **named: Any) -> None:
+        raise transfer.Unsuited("weights=deit_s cannot be probed: grey")
+
+    monkeypatch.setattr(transfer_command, "time_starts", refuse)
+    words = [f"data.root={folder}", "time_limit=15m", f"out={tmp_path / 'out'}"]
+    assert command.main(words) == 2
+    told = capsys.readouterr().err
+    assert "weights=deit_s cannot be probed: grey; from scratch instead\nmeasuring vit" in told
+    assert command.main([*words, "weights=[deit_s,resnet50_a1]"]) == 2
+    assert "from scratch instead" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -35,11 +35,12 @@ from analysis.pilot.plan import (
 from analysis.pilot.reading import reading_lines
 from analysis.pilot.run import PilotProgress, run_pilot
 from analysis.pilot.sweep import Clock, Sweeps, TimeUp, measure_rates
-from analysis.pilot.transfer import parse_starts
+from analysis.pilot.transfer import Unsuited, found_weights, parse_starts
 from analysis.pilot.transfer_command import LARGE, advise_from_weights
 from scaling.config.cell_config import ConfigError
 from scaling.config.data_words import DATA_KEYS, data_config
 from scaling.records.files import write_whole
+from scaling.records.weights_at_hand import pair_at_hand
 from scaling.records.words import hydra_value
 
 USAGE = """usage: python -m analysis.pilot data.root=DIR time_limit=30m [key=value ...] [--json]
@@ -51,9 +52,11 @@ Ctrl-C ends the sweep and still gives advice; the same command goes on where it 
                        data.* keys of scaling.train say how they are read. Files that cannot be read are set aside and
                        listed (data.skip_unreadable=false refuses them)
   time_limit=30m       all in all: 90s, 30m, 2h
-  start=scratch        or pretrained, with weights=[A,B]: checkpoints of both families, by their names in conf/weights/
-                       or the folders of finished runs that kept their weights: probes on their frozen features, then
-                       fine-tunes as far as the time allows
+  weights=[A,B]        checkpoints of both families to start from, by their names in conf/weights/ or the folders of
+                       finished runs that kept their weights: probes on their frozen features, then fine-tunes as far
+                       as the time allows
+  start=pretrained     the default where weights= is given, or where a fair pair of conf/weights/ is on this machine;
+                       start=scratch leaves it aside
   out=runs             where the runs go, in a folder of their own
   workers=N            runs side by side; as many as there are cores by default
   device=auto          or cpu, cuda, mps
@@ -77,12 +80,14 @@ def _check_words(values: dict[str, str]) -> None:
     for key in ("data.root", "time_limit"):
         if not values.get(key):
             raise InputError(f"{key}= is missing; --help says what it is")
-    start = values.get("start", "pretrained" if "weights" in values else "scratch")
-    if start not in ("scratch", "pretrained"):
+    start = values.get("start", "pretrained" if "weights" in values else None)
+    if start not in ("scratch", "pretrained", None):
         raise InputError(f"start={start} is neither scratch nor pretrained")
-    if (start == "pretrained") != ("weights" in values):
-        need = "needs weights=[A,B]" if start == "pretrained" else "takes no weights="
-        raise InputError(f"start={start} {need}: checkpoints of both families, such as [resnet50_a1,deit_s]")
+    if start == "scratch" and "weights" in values:
+        raise InputError("start=scratch takes no weights=; start=pretrained does")
+    if start == "pretrained" and "weights" not in values and not pair_at_hand(values.get("data.cache")):
+        raise InputError("start=pretrained needs weights=[A,B]: checkpoints of both families, such as "
+                         "[resnet50_a1,deit_s]; no such pair is on this machine")  # fmt: skip
     if "workers" in values and not re.fullmatch(r"[1-9]\d*", values["workers"]):
         raise InputError(f"workers={values['workers']} is not a number of workers")
 
@@ -213,6 +218,8 @@ def _options_of(values: dict[str, str], found: Look) -> tuple[str, ...]:
 
 def run(values: dict[str, str]) -> int:
     _check_words(values)
+    own_weights = found_weights(values, _say)
+    values = values | own_weights
     starts = parse_starts(values["weights"]) if "weights" in values else []
     begun = time.monotonic()
     limit = _seconds(values["time_limit"])
@@ -234,8 +241,16 @@ def run(values: dict[str, str]) -> int:
     for line in (*place.notes, *found.found.notes, *told):
         _say(line)
     if starts:
-        advise_from_weights(sweeps, found, starts, available=available, limit=limit, values=values)
-        return 130 if clock.stopped else 0
+        try:
+            advise_from_weights(sweeps, found, starts, available=available, limit=limit, values=values)
+            return 130 if clock.stopped else 0
+        except Unsuited as error:
+            if not own_weights or values.get("start") == "pretrained":
+                raise
+            _say(f"{error}; from scratch instead")
+            values = {key: value for key, value in values.items() if key != "weights"}
+            place = find_place(found, values, out)
+            sweeps = Sweeps(out, place.sweep, _options_of(values, found), clock, _say)
     try:
         design, rates = _design(sweeps, found, available, limit, about(found, values))
     except TimeUp:

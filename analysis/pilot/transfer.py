@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from analysis.arguments import InputError, split_list
 from analysis.pilot.plan import SIZE_STEP, images_for, smallest_size
 from analysis.pilot.sweep import Sweeps, grid_text, log_line, records
 from scaling.records.record import FILE_NAME, Record, RecordError, read_record
+from scaling.records.weights_at_hand import pair_at_hand
 from scaling.records.words import hydra_value
 
 CHAINS = 5
@@ -25,6 +26,10 @@ RESOLUTIONS = (224, 192, 160, 128, 112, 96, 64)  # tried from the largest down
 TRIED = 96  # pixels at which extraction is timed
 FASTEST = 1e-4  # seconds a picture: less is not told from the start of a program
 EXTRACTION = 0.4  # share of the time that is left which extraction may take
+
+
+class Unsuited(InputError):
+    """Weights that this pilot cannot start from: they do not take the images, or their features take too long."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,16 @@ class TransferDesign:
 
 def design_of(values: Mapping[str, Any]) -> TransferDesign:
     return TransferDesign(**{**values, "sizes": tuple(values["sizes"])})
+
+
+def found_weights(values: Mapping[str, str], say: Callable[[str], None]) -> dict[str, str]:
+    """The word for weights that nobody named and that are on this machine, which is said; empty where there are none or
+    others are wanted."""
+    pair = () if "weights" in values or values.get("start") == "scratch" else pair_at_hand(values.get("data.cache"))
+    if not pair:
+        return {}
+    say(f"{' and '.join(pair)} are on this machine: starting from their weights (start=scratch does not)")
+    return {"weights": f"[{','.join(pair)}]"}
 
 
 def parse_starts(text: str) -> list[PilotStart]:
@@ -110,7 +125,8 @@ def time_starts(sweeps: Sweeps, table: Path, starts: Sequence[PilotStart], *, im
     The same once more costs the start of a program and the reading of features, which is taken off.
 
     Raises:
-        InputError: a checkpoint cannot be had, in the line that its sweep ended with; or both are of one family.
+        Unsuited: a checkpoint cannot be had or used, in the line that its sweep ended with.
+        InputError: all are of one family.
         TimeUp: the time is over.
     """
     known = [s.side for s in starts if s.side is not None]
@@ -119,12 +135,15 @@ def time_starts(sweeps: Sweeps, table: Path, starts: Sequence[PilotStart], *, im
     for i, start in enumerate(starts):
         sweep = f"{sweeps.sweep}_rates{i}"
         begun = time.monotonic()
-        sweeps.run(table, sweep, f"[{start.block('probe', [size], [0])}]", shared_words(side, starts))
+        try:
+            sweeps.run(table, sweep, f"[{start.block('probe', [size], [0])}]", shared_words(side, starts))
+        except InputError as error:
+            raise Unsuited(f"weights={start.name} cannot be probed: {error}") from error
         walls[start.name] = time.monotonic() - begun
         done = [r for r in records(sweeps.out / sweep) if r.status == "finished"]
         if not done:
             failed = next((r.error_text for r in records(sweeps.out / sweep) if r.error_text), log_line(sweeps.log, 0))
-            raise InputError(f"weights={start.name} cannot be probed: {failed}")
+            raise Unsuited(f"weights={start.name} cannot be probed: {failed}")
         runs[start.name] = done[0]
     if {r.family for r in runs.values()} != {"vit", "cnn"}:
         kinds = ", ".join(f"{name} is a {run.family}" for name, run in runs.items())
@@ -153,7 +172,7 @@ def plan_transfer(
     """The highest resolution at which all images fit, else the lowest with as many images as fit.
 
     Raises:
-        InputError: not even the fewest images fit.
+        Unsuited: not even the fewest images fit.
     """
     fixed = any(s.side is not None for s in starts)
     tops = [r.pretrain_image_size or max(RESOLUTIONS) for r in times.runs.values()]
@@ -172,7 +191,7 @@ def plan_transfer(
                 families = {name: run.family for name, run in times.runs.items()}
                 return TransferDesign(side, probe_sizes(largest, classes), cost, each, models, families)
     needed = math.ceil((least / EXTRACTION + times.overhead) / 60)
-    raise InputError(
+    raise Unsuited(
         f"the features of the fewest images take {least:.0f} s on this machine: time_limit={needed}m would do, or"
         " smaller weights"
     )

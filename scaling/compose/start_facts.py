@@ -13,19 +13,13 @@ from scaling.config.model_config import ModelConfig
 from scaling.config.setting import limit_problem
 from scaling.config.weights_config import StartFacts, WeightsConfig
 from scaling.records.cell_folder import BEST_FILE, WEIGHTS_FILE
-from scaling.records.files import cache_folder
 from scaling.records.record import FILE_NAME, RecordError, read_record
+from scaling.records.weights_at_hand import own_file, own_place
 
 if TYPE_CHECKING:
     from scaling.records.record import Record
 
-_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".npz")
 UNKNOWN_START = StartFacts()
-
-
-def own_place(weights: WeightsConfig, cache: str | None) -> Path:
-    """Where a file of these weights is found without being named."""
-    return cache_folder(cache) / "weights" / f"{weights.name}.safetensors"
 
 
 def start_of(weights: WeightsConfig, model: ModelConfig, cache: str | None) -> str | None:
@@ -52,9 +46,8 @@ def start_of(weights: WeightsConfig, model: ModelConfig, cache: str | None) -> s
         if not path.is_file():
             raise InitError(f"weights.file={weights.file}: there is no such file")
         return str(path)
-    place = own_place(weights, cache)
-    found = (place.with_suffix(suffix) for suffix in _SUFFIXES)
-    return next((str(path) for path in found if path.is_file()), weights.source)
+    found = own_file(weights.name, cache)
+    return weights.source if found is None else str(found)
 
 
 def with_named(top: Any, weights: WeightsConfig, named: str | None) -> Any:
@@ -142,6 +135,6 @@ def fetch_starts(cells: Iterable[CellConfig]) -> None:
     """
     for cell in cells:
         if cell.start is not None and cell.start == cell.start_fingerprint:  # a name, not a file
-            place = own_place(cell.weights, cell.data.cache)
+            place = own_place(cell.weights.name, cell.data.cache)
             named = f"name it with weights.file=FILE or put it to {place}"
             fetch_weights(cell.start, "name it with pretrained=FILE" if cell.weights.name == "none" else named)
