@@ -18,6 +18,7 @@ COMMANDS = {
     "report": ("analysis.report", "fit the curves of results, write the verdict and the pages"),
     "advise": ("analysis.advise", "which family to use for N images"),
     "plot": ("analysis.plot", "one figure of results or of a run"),
+    "evidence": ("analysis.evidence", "answers from several tables in one figure"),
     "publish": ("analysis.publish", "log a report to W&B"),
     "rerun": ("analysis.rerun", "the commands that run rows of results again"),
     "public-curves": ("analysis.public_curves", "what published ViT and BiT curves say"),
