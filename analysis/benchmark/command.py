@@ -52,7 +52,7 @@ USAGE = f"""python -m analysis.benchmark [key=value ...]
   draws=1000    bootstrap replicates of the Chinchilla fit, and of the methods timed
   out=FILE      what parts=learn writes (learned.json); the estimator reads analysis/estimator/curve/learned.json
   sweeps=100    simulated sweeps per cell of the oracle's table and of the designs'
-  pairs=600     LCDB pairs, of the reliability bins, the ties and the designs
+  pairs=600     LCDB pairs, of the reliability bins, the ties and the designs; there are 2,082
   played=FILE   where played designs are kept (played.jsonl); those that are there are not played again
   recorded=A,B  folders or tables of whole sweeps that designs are replayed on
   calibration=FILE  sweeps that analysis.calibrate has judged, for the same (calibration.jsonl; left out if absent)

@@ -112,12 +112,14 @@ def _decide(families: Families, tie: float) -> tuple[Families, Verdict]:
 
 def foretell(families: Families, at: Array) -> dict[str, float]:
     """P(the first is better at the last of the sizes `at`) and P(they meet before it): of all pairs of draws, of those
-    that are tied, and of the others."""
-    lead, tied = families.lead(("vit",), ("cnn",), at), families.tied(("vit",), ("cnn",))
-    found: dict[str, float] = {}
-    for name, own in (("p_", slice(None)), ("tied_", slice(tied)), ("free_", slice(tied, None))):
+    that are tied, and of the others (NaN where there are none); `agree` as in paired_draws.py."""
+    lead, pairs = families.lead(("vit",), ("cnn",), at), families.pairs(("vit",), ("cnn",))
+    found: dict[str, float] = {"agree": pairs.agree}
+    for name, own in (("p_", slice(None)), ("tied_", slice(pairs.tied)), ("free_", slice(pairs.tied, None))):
         part = Lead(lead.vit[own], lead.cnn[own])
-        found |= {f"{name}vit": float(part.p_vit_better()[-1]), f"{name}meets": p_meets(at, part.difference)}
+        none = not len(part.vit)
+        found[f"{name}vit"] = np.nan if none else float(part.p_vit_better()[-1])
+        found[f"{name}meets"] = np.nan if none else p_meets(at, part.difference)
     return found
 
 

@@ -19,7 +19,8 @@ from analysis.estimator.arrays import Array
 
 TrueCurve = Callable[[Array], Array]
 
-IMAGE_DIFFICULTY = 0.5  # share of a test image's difficulty in whether a run gets it wrong (curve/shared_images.py)
+# Shares in whether a run gets a test image wrong: of the image's difficulty, and of what it has for one model besides.
+IMAGE_DIFFICULTY, OWN_DIFFICULTY = 0.5, 0.07  # as measured (curve/shared_images.py)
 FLOOR = 0.02
 CHANCE = 0.9
 PLACES = {"inside": 8_000.0, "4x": 256_000.0, "10x": 640_000.0}
@@ -134,19 +135,27 @@ def crossing_of(cell: SimulatedCell) -> float | None:
     return None if cell.truth in NEVER else PLACES[cell.place]
 
 
-def count_wrong(expected: Array, test_set: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """(r,) how many images runs with these expected errors get wrong: of a test set (J,), images by difficulty."""
+def count_wrong(expected: Array, images: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """(r,) how many images one model's runs with these expected errors get wrong, of the (J, K) `images` there are of
+    each step of difficulty."""
     from scipy.special import ndtr, ndtri  # 0.2 s to import, and only needed here
 
-    difficulty = ndtri((np.arange(len(test_set)) + 0.5) / len(test_set))
-    share = ndtr((ndtri(expected)[:, None] + np.sqrt(IMAGE_DIFFICULTY) * difficulty) / np.sqrt(1 - IMAGE_DIFFICULTY))
-    share *= (expected / share.mean(axis=1))[:, None]  # of as many steps of difficulty
-    return np.asarray(rng.binomial(test_set, np.minimum(share, 1)).sum(axis=1))
+    shared, own = (ndtri((np.arange(steps) + 0.5) / steps) for steps in images.shape)
+    difficulty = np.sqrt(IMAGE_DIFFICULTY) * shared[:, None] + np.sqrt(OWN_DIFFICULTY) * own
+    luck = np.sqrt(1 - IMAGE_DIFFICULTY - OWN_DIFFICULTY)
+    share = ndtr((ndtri(expected)[:, None, None] + difficulty) / luck)
+    share *= (expected / share.mean(axis=(1, 2)))[:, None, None]  # of as many steps of difficulty
+    return np.asarray(rng.binomial(images, np.minimum(share, 1)).sum(axis=(1, 2)))
 
 
 def draw_test_set(images: int, rng: np.random.Generator, steps: int = 100) -> NDArray[np.int64]:
     """(steps,) how many images there are of each, equally likely, step of difficulty."""
     return rng.multinomial(images, np.full(steps, 1 / steps))
+
+
+def for_model(test_set: NDArray[np.int64], rng: np.random.Generator, steps: int = 10) -> NDArray[np.int64]:
+    """(J, steps) the images of a test set (J,), by the difficulty that each has for one model besides."""
+    return rng.multinomial(test_set, np.full(steps, 1 / steps))
 
 
 def simulate(cell: SimulatedCell, *, seed: int, draw: int) -> pd.DataFrame:
@@ -160,7 +169,7 @@ def simulate(cell: SimulatedCell, *, seed: int, draw: int) -> pd.DataFrame:
     for family, curve in zip(("vit", "cnn"), true_curves(cell.truth, cell.place), strict=True):
         spread = rng.standard_t(3, len(n)) if cell.truth == "heavy_tails" else rng.standard_normal(len(n))
         expected = np.minimum(curve(n) * np.exp(cell.noise * spread), 1.0)
-        error = count_wrong(expected, test_set, rng) / design.test_examples
+        error = count_wrong(expected, for_model(test_set, rng), rng) / design.test_examples
         rows = {"family": family, "model": family, "train_size": n, "test_error": error}
         parts.append(pd.DataFrame(rows | {"seed": np.tile(np.arange(design.seeds), len(design.sizes))}))
     table = pd.concat(parts, ignore_index=True).assign(test_examples=design.test_examples)

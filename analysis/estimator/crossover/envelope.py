@@ -96,10 +96,6 @@ class Families:
         pairs = self.pairs(vit, cnn)
         return Lead(self.envelope(vit, n)[pairs.first], self.envelope(cnn, n)[pairs.second])
 
-    def tied(self, vit: Models, cnn: Models) -> int:
-        """So many of the first pairs in `lead` are tied (paired_draws.py)."""
-        return self.pairs(vit, cnn).tied
-
     def pairs(self, vit: Models, cnn: Models) -> Pairs:
         """Which draw of the ViTs' envelope goes with which of the CNNs'."""
         if (vit, cnn) not in self._pairs:
@@ -159,6 +155,13 @@ def points_of(
     )
 
 
+def _scores_to_choose_by(rows: pd.DataFrame) -> Array | None:
+    """What the validation images add to each row, where a family has several models and the runs kept their bits."""
+    if WRONG not in rows.columns or "val_error" not in rows.columns or rows["val_error"].isna().any():
+        return None
+    return image_scores(rows, "val") if (rows.groupby("family")["model"].nunique() > 1).any() else None
+
+
 def fit_families(
     fitted: pd.DataFrame, *, metric: str | Metric, axis: str, seed: int, tie: float = TIE, draws: int = DRAWS
 ) -> Families:
@@ -166,9 +169,10 @@ def fit_families(
     paired_draws.py."""
     measure = metric_of(metric) if isinstance(metric, str) else metric
     scores = None
-    if measure.column == "test_error" and WRONG in fitted.columns:
+    if WRONG in fitted.columns:
         fitted = fitted.sort_values("config_hash", kind="stable")  # sums then do not depend on the order of the rows
-        scores = image_scores(fitted)
+        scores = image_scores(fitted) if measure.column == "test_error" else None
+    val_scores = _scores_to_choose_by(fitted)
     num_classes = classes_of(fitted)
     models: dict[str, tuple[str, ...]] = {"vit": (), "cnn": ()}
     warnings: list[dict[str, str]] = []
@@ -181,19 +185,21 @@ def fit_families(
         several = len(models[family]) > 1
         can_choose = all("val_error" in rows_of[m] and rows_of[m]["val_error"].notna().all() for m in models[family])
         for model in models[family]:
-            own = None if scores is None else scores[fitted.index.get_indexer(rows_of[model].index)]
+            at = fitted.index.get_indexer(rows_of[model].index)
+            own, to_choose = (None if s is None else s[at] for s in (scores, val_scores))
             points[model, "metric"] = points_of(rows_of[model], metric=measure, axis=axis, scores=own)
             if several and can_choose:
                 points[model, "choice"] = points_of(
-                    rows_of[model], metric="val_error", axis=axis, images="val_examples"
+                    rows_of[model], metric="val_error", axis=axis, images="val_examples", scores=to_choose
                 )
         if several and not can_choose:
             text = f"no val_error to choose the best {family} by: the test errors choose, slightly in its favour"
             warnings.append({"code": "envelope_without_validation", "message": text})
-    measured = [key for key in points if key[1] == "metric"]
-    if scores is not None:
-        points |= dict(zip(measured, join([points[key] for key in measured]), strict=True))
-    elif any(points[key].common.any() for key in measured):
+    measured, choices = ([key for key in points if key[1] == what] for what in ("metric", "choice"))
+    for keys, of_images in ((measured, scores), (choices, val_scores)):
+        if of_images is not None:
+            points |= dict(zip(keys, join([points[key] for key in keys]), strict=True))
+    if scores is None and any(points[key].common.any() for key in measured):
         warnings.append({"code": "assumed_test_noise", "message": ASSUMED})
     fits: dict[tuple[str, str], Curve] = {}
     for kind in ("error", "loss"):

@@ -6,8 +6,10 @@ curves would be said to cross soon, and real crossings be placed too early. So p
 of the next two factors of FACTOR in n, the change of the lead, in units of what the errors fell over the last such
 factor of the data, has a normal prior around zero. Leads of vision models change as slowly as that (a standard
 deviation of .38, `python -m analysis.benchmark parts=leads`), leads on tabular data as fast as the curves alone let
-them. So a share of the pairs, UNTIED, is drawn without the weight, and all pairs count alike. Both numbers are chosen
-by the log score that real pairs get for who leads, and whether the lead is lost (parts=ties; docs/estimator.md).
+them. So the prior mixes that normal with a flat one: a pair weighs its tie, at most 1, plus UNTIED. Where the curves as
+they were fitted can hardly keep their lead, most pairs are free, and where their slopes agree most are tied. KEPT of
+the pairs are tied in any case: fits are at times wrong together. These numbers are chosen by the log score that real
+pairs get for who leads, and whether the lead is lost (parts=ties; docs/estimator.md).
 Inside the data the curves stay as they were fitted, but for noise that both have in common: that of equal seeds
 (shared_noise.py), and that of the test images, which draws of equal place in both curves share (shared_images.py).
 """
@@ -26,25 +28,33 @@ from analysis.estimator.curve.shared_images import PARTNERS, common_numbers
 
 Draws = Callable[[Array], Array]  # (n,) -> (draws, n) log errors
 
-TIE = 0.35
+TIE = 0.35  # standard deviation of a lead's change over a factor, in units of the errors' fall
 FACTOR = 4.0
 STEPS = 2  # factors beyond the data: to 16 times the largest size, past the horizon of the verdicts
 LEAST = 0.02  # fall of the log error per factor that is taken for the least: plateaus tie nothing to exactly zero
-UNTIED = 0.6
+UNTIED = 0.7  # weight of a pair whatever its lead does
+KEPT = 0.15  # share of the pairs that is tied whatever the curves say
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Which draw of the first curve goes with which of the second: (draws,) each. The first `tied` of them are tied."""
+    """Which draw of the first curve goes with which of the second: (draws,) each. The first `tied` of them are tied;
+    `agree`, the mean weight of a tie over all pairs (0 to 1), says how well it goes with the curves."""
 
     first: NDArray[np.intp]
     second: NDArray[np.intp]
     tied: int
+    agree: float
 
 
 def sizes_to_tie(low: float, high: float) -> Array:
     """Where the curves are looked at: one factor before the largest size (within the data), there, and beyond."""
     return np.array([max(high / FACTOR, low), *(high * FACTOR**s for s in range(STEPS + 1))])
+
+
+def share_tied(agree: float, untied: float = UNTIED) -> float:
+    """The share of the pairs that is tied, where their ties have this mean weight."""
+    return KEPT + (1 - KEPT) * agree / (agree + untied)
 
 
 def pair_draws(
@@ -85,9 +95,11 @@ def pair_draws(
             for curve, loadings in zip((first, second), alike.common, strict=True)
         )
         log_weight = alike.log_weight(a[left], b[right])
-    free = round(UNTIED * draws)
-    picked = np.concatenate([_pick(log_weight + log_tie, draws - free), _pick(log_weight, free)])
-    return Pairs(left[picked], right[picked], draws - free)
+    weight = np.exp(log_weight - log_weight.max())
+    agree = float(np.average(np.exp(log_tie), weights=weight))
+    tied = round(draws * share_tied(agree))
+    picked = np.concatenate([_pick(log_weight + log_tie, tied), _pick(log_weight, draws - tied)])
+    return Pairs(left[picked], right[picked], tied, agree)
 
 
 def _pick(log_weight: Array, count: int) -> NDArray[np.intp]:
