@@ -93,7 +93,7 @@ def test_log_losses_mix_tied_and_free_pairs() -> None:
     """Two pairs: free draws are right of the first, tied ones of the second."""
     rows = pd.DataFrame({"gap": [-0.2, -0.2], "crosses": [False, True]})
     rows = rows.assign(free_vit=[0.8, 0.2], tied_vit=[0.2, 0.8], free_meets=0.5, tied_meets=0.5, agree=0.4)
-    untied = 0.4 * 0.5 / 0.35  # half of the pairs free, since (1 - KEPT) untied / (.4 + untied) = .5
+    untied = 0.4 * 0.5 / 0.35  # half of the pairs free, since (1 - ALWAYS_TIED) untied / (.4 + untied) = .5
     assert losses(rows, untied) == pytest.approx((np.log(2), np.log(2)))
     assert losses(rows, 0.0)[0] == pytest.approx(-np.log(0.16) / 2)  # all tied
     free = 0.85 * 0.75

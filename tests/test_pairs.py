@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.estimator.crossover.paired_draws import KEPT, PARTNERS, UNTIED, Draws, pair_draws, sizes_to_tie
+from analysis.estimator.crossover.paired_draws import ALWAYS_TIED, PARTNERS, UNTIED, Draws, pair_draws, sizes_to_tie
 
 LOW, HIGH = 500.0, 64_000.0
 
@@ -39,14 +39,14 @@ def test_the_changes_spread_is_that_of_both_priors(tie: float) -> None:
     assert tied.std() == pytest.approx(expected, rel=0.05)
     assert free.std() == pytest.approx(own, rel=0.06)
     agree = (1 + 2 * own**2 / step**2) ** -0.5  # mean of exp(-change^2 / step^2), of normal changes
-    assert len(free) / 4_000 == pytest.approx((1 - KEPT) * UNTIED / (agree + UNTIED), abs=0.01)
+    assert len(free) / 4_000 == pytest.approx((1 - ALWAYS_TIED) * UNTIED / (agree + UNTIED), abs=0.01)
 
 
 def test_curves_that_part_free_more_pairs_than_curves_that_run_along() -> None:
     rng = np.random.default_rng(4)
     one, along, apart = (lines(rng.normal(slope, 0.05, 1_000)) for slope in (0.4, 0.4, 0.8))
     even, parting = (pair_draws(one, o, low=LOW, high=HIGH, stream=[0]) for o in (along, apart))
-    assert even.tied > 500 > 200 > parting.tied >= KEPT * 1_000
+    assert even.tied > 500 > 200 > parting.tied >= ALWAYS_TIED * 1_000
 
 
 def test_an_infinite_tie_ties_nothing() -> None:

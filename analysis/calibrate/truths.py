@@ -20,7 +20,7 @@ from analysis.estimator.arrays import Array
 TrueCurve = Callable[[Array], Array]
 
 # Shares in whether a run gets a test image wrong: of the image's difficulty, and of what it has for one model besides.
-IMAGE_DIFFICULTY, OWN_DIFFICULTY = 0.5, 0.07  # as measured (curve/shared_images.py)
+IMAGE_DIFFICULTY, MODEL_DIFFICULTY = 0.5, 0.07  # as measured (curve/shared_images.py)
 FLOOR = 0.02
 CHANCE = 0.9
 PLACES = {"inside": 8_000.0, "4x": 256_000.0, "10x": 640_000.0}
@@ -141,8 +141,8 @@ def count_wrong(expected: Array, images: NDArray[np.int64], rng: np.random.Gener
     from scipy.special import ndtr, ndtri  # 0.2 s to import, and only needed here
 
     shared, own = (ndtri((np.arange(steps) + 0.5) / steps) for steps in images.shape)
-    difficulty = np.sqrt(IMAGE_DIFFICULTY) * shared[:, None] + np.sqrt(OWN_DIFFICULTY) * own
-    luck = np.sqrt(1 - IMAGE_DIFFICULTY - OWN_DIFFICULTY)
+    difficulty = np.sqrt(IMAGE_DIFFICULTY) * shared[:, None] + np.sqrt(MODEL_DIFFICULTY) * own
+    luck = np.sqrt(1 - IMAGE_DIFFICULTY - MODEL_DIFFICULTY)
     share = ndtr((ndtri(expected)[:, None, None] + difficulty) / luck)
     share *= (expected / share.mean(axis=(1, 2)))[:, None, None]  # of as many steps of difficulty
     return np.asarray(rng.binomial(images, np.minimum(share, 1)).sum(axis=(1, 2)))

@@ -7,7 +7,7 @@ of the next two factors of FACTOR in n, the change of the lead, in units of what
 factor of the data, has a normal prior around zero. Leads of vision models change as slowly as that (a standard
 deviation of .38, `python -m analysis.benchmark parts=leads`), leads on tabular data as fast as the curves alone let
 them. So the prior mixes that normal with a flat one: a pair weighs its tie, at most 1, plus UNTIED. Where the curves as
-they were fitted can hardly keep their lead, most pairs are free, and where their slopes agree most are tied. KEPT of
+they were fitted can hardly keep their lead, most pairs are free, and where their slopes agree most are tied. ALWAYS_TIED of
 the pairs are tied in any case: fits are at times wrong together. These numbers are chosen by the log score that real
 pairs get for who leads, and whether the lead is lost (parts=ties; docs/estimator.md).
 Inside the data the curves stay as they were fitted, but for noise that both have in common: that of equal seeds
@@ -33,7 +33,7 @@ FACTOR = 4.0
 STEPS = 2  # factors beyond the data: to 16 times the largest size, past the horizon of the verdicts
 LEAST = 0.02  # fall of the log error per factor that is taken for the least: plateaus tie nothing to exactly zero
 UNTIED = 0.7  # weight of a pair whatever its lead does
-KEPT = 0.15  # share of the pairs that is tied whatever the curves say
+ALWAYS_TIED = 0.15  # share of the pairs that is tied whatever the curves say
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def sizes_to_tie(low: float, high: float) -> Array:
 
 def share_tied(agree: float, untied: float = UNTIED) -> float:
     """The share of the pairs that is tied, where their ties have this mean weight."""
-    return KEPT + (1 - KEPT) * agree / (agree + untied)
+    return ALWAYS_TIED + (1 - ALWAYS_TIED) * agree / (agree + untied)
 
 
 def pair_draws(
