@@ -23,7 +23,7 @@ from usual import timm_model
 
 from scaling.models.bit import BiT
 from scaling.models.build import num_params
-from scaling.models.devices import TABLE, auto_precision
+from scaling.models.devices import TABLE, known_precision
 from scaling.models.libraries import named_model
 from scaling.models.resnet import ResNet
 from scaling.models.vit import SIZES, ViT
@@ -105,7 +105,7 @@ def main(arguments: list[str]) -> int:
     values = {"device": "cpu", "threads": "1", "rounds": "7", "only": "", "precision": ""}
     values |= dict(word.split("=", 1) for word in arguments if "=" in word)
     device, threads, rounds = find(values["device"]), int(values["threads"]), int(values["rounds"])
-    fast_bf16 = auto_precision(torch.device(device)) == "bf16"
+    fast_bf16 = known_precision(torch.device(device)) != "fp32"
     precisions = (values["precision"] or ("fp32,bf16" if fast_bf16 else "fp32")).split(",")
     torch.set_num_threads(threads)
     torch.manual_seed(0)

@@ -4,9 +4,10 @@
 python benchmarks/train.py [only=loader,resnet8,...] [device=cpu] [cores=1] [repeats=3] [seconds=4] [root=DIR]
 
 Every way has a process of its own, they take turns, and medians of the repeats are printed; ratios are of neighbours in
-time. "by proc." is the ratio by the time that the processors worked, which other work on a CPU changes little. Share:
-of the machine's fastest matmul in the same precision, on a CPU by processor time. Memory: the process's peak, on a GPU
-that of its tensors. Without root= the images are CIFAR-10 from SCALING_SHARED_DATA, or made here.
+time. Ours is there in both precisions where the machine has both; the star is at what `precision=auto` takes. "by
+proc." is the ratio by the time that the processors worked, which other work on a CPU changes little. Share: of the
+machine's fastest matmul in the same precision, on a CPU by processor time. Memory: the process's peak, on a GPU that
+of its tensors. Without root= the images are CIFAR-10 from SCALING_SHARED_DATA, or made here.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ from typing import Any
 import torch
 from machine import find, find_images, machine, matmul_peak
 
-WAYS = ("usual", "timm", "ours")
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from scaling.models.devices import known_precision
+
 BATCH = {"none": 128, "resnet8": 128, "resnet20": 128, "resnet18_small": 32, "vit_w64d4": 128, "vit_ti": 32}
 GPU_BATCH = 512
 
@@ -63,22 +67,29 @@ class Way:
         self.errors.close()
 
 
+def available(device: str) -> tuple[str, ...]:
+    """The precisions between which a run of ours has the choice; `auto` where it has none."""
+    return ("fp32", "bf16") if known_precision(torch.device(device)) != "fp32" else ("auto",)
+
+
 def _rate(found: dict[str, Any], key: str) -> float:
     return found["images"] / found[key]
 
 
 def compare(model: str, options: dict[str, str], *, repeats: int, peak: Callable[[str], float]) -> list[str]:
     """The lines of one model: for each way images/s, the ratio to the usual script by both clocks, share and memory."""
-    ways = [way for way in WAYS if model != "none" or way != "timm"]
+    precisions = ("auto",) if model == "none" else available(options["device"])
+    ours = {f"ours {precision}": precision for precision in precisions}
+    ways = ["usual", *(["timm"] if model != "none" else []), *ours]
     started: dict[str, Way] = {}
     try:
         for way in ways:
-            started[way] = Way(way, model, options)
+            started[way] = Way(way.split()[0], model, options | {"precision": ours.get(way, "fp32")})
         rounds = [{way: started[way].measure() for way in ways} for _ in range(repeats)]
     finally:
         for process in started.values():
             process.end()
-    flops, lines = rounds[0]["ours"].get("flops_per_image"), []
+    flops, lines = rounds[0][ways[-1]].get("flops_per_image"), []
     for way in ways:
         runs = [found[way] for found in rounds]
         rates = [_rate(run, "wall") for run in runs]
@@ -87,12 +98,14 @@ def compare(model: str, options: dict[str, str], *, repeats: int, peak: Callable
             for key in ("wall", "processor")
         ]
         precision = runs[0].get("precision", "fp32")
+        chosen = "*" if len(ours) > 1 and runs[0].get("auto") == precision else " "
         worked = rates if options["device"].startswith("cuda") else [_rate(run, "processor") for run in runs]
         share = f"{flops * statistics.median(worked) / peak(precision):6.1%}" if flops else "      "
         memory = statistics.median(run["memory"] for run in runs) / 2**20
         spread = f"({min(rates):,.0f}-{max(rates):,.0f})"
         lines.append(
-            f"{'loader alone' if model == 'none' else model:<16}{way:<7}{precision:<5}{statistics.median(rates):9,.0f} "
+            f"{'loader alone' if model == 'none' else model:<16}{way.split()[0]:<7}{precision}{chosen}"
+            f"{statistics.median(rates):9,.0f} "
             f"{spread:<17}{ratios[0]:7.2f} {ratios[1]:9.2f}   {share} {memory:8,.0f} MB"
         )
     return lines

@@ -119,6 +119,7 @@ def ours(values: dict[str, str]) -> Measure:
     ]  # fmt: skip
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cell = parse(compose("config", words))
+        auto = parse(compose("config", [*words[:-1], "precision=auto"])).precision
     device = find_device(cell.device)
     splits = load_splits(cell.data, device)
     augment = make_augment(cell.data, num_classes=cell.num_classes, fill=splits.mean)
@@ -148,7 +149,8 @@ def ours(values: dict[str, str]) -> Measure:
 
     run(WARM_UP)
     rate = WARM_UP / run(WARM_UP)["wall"]
-    return lambda: run(max(3, round(rate * seconds))) | {"flops_per_image": flops, "precision": cell.precision}
+    told = {"flops_per_image": flops, "precision": cell.precision, "auto": auto}
+    return lambda: run(max(3, round(rate * seconds))) | told
 
 
 def main(arguments: list[str]) -> int:

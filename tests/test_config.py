@@ -230,10 +230,8 @@ def test_a_budget_rule_is_no_part_of_the_identity_but_its_steps_are(make_cell: C
 
 
 def test_precision_auto_becomes_what_the_record_repeats(make_cell: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    import scaling.models.devices
-
     for found in ("fp32", "bf16"):
-        monkeypatch.setattr(scaling.models.devices, "auto_precision", lambda device, found=found: found)
+        monkeypatch.setattr("scaling.models.devices.known_precision", lambda device, found=found: found)
         cell = make_cell("precision=auto")
         assert cell.precision == found
         assert cell.config_hash == make_cell(f"precision={found}").config_hash

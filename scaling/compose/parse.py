@@ -27,6 +27,7 @@ from scaling.data.at_start import seen_at_start
 from scaling.data.check import check_data
 from scaling.data.errors import DataError
 from scaling.models.check import check_model
+from scaling.models.precision import resolve_precision
 from scaling.records.files import first_line
 from scaling.records.words import escaped
 from scaling.tracking import TRACKERS
@@ -147,17 +148,6 @@ def _check_adapt(cell: CellConfig) -> None:
         _require(found, "probe.loss=logistic needs scikit-learn (pip install 'vit-scaling[logistic]')")
 
 
-def _resolve_precision(cell: CellConfig) -> CellConfig:
-    """Puts what precision=auto means here in its place, in the overrides too: the record runs again as it was."""
-    if cell.precision != "auto":
-        return cell
-    from scaling.models.devices import auto_precision, find_device  # torch
-
-    found = auto_precision(find_device(cell.device))
-    words = tuple(f"precision={found}" if word.startswith("precision=") else word for word in cell.overrides)
-    return dataclasses.replace(cell, precision=found, overrides=words)
-
-
 def _with_source(top: Any, model: str) -> tuple[Any, str]:
     """The settings with the run in place of the sweep's folder that init_from may be, and why there is none yet."""
     _require(top.pretrain_size is None or bool(top.init_from), "pretrain_size= says which run of init_from=FOLDER")
@@ -257,8 +247,7 @@ class Assembler:
                 start_fingerprint = self._once(check_start, **start, **shape, locality=data.locality)
         except (ModelError, InitError) as error:
             raise ConfigError(str(error)) from error
-        found = dataclasses.replace(cell, start_fingerprint=start_fingerprint, start_problem=problem)
-        cell = _resolve_precision(found)
+        cell = dataclasses.replace(cell, start_fingerprint=start_fingerprint, start_problem=problem)
         _check_limits(cell)
         _check_run(cell)
         _check_adapt(cell)
@@ -270,7 +259,7 @@ class Assembler:
             seen = self._once(seen_at_start, data)
         except DataError as error:
             raise ConfigError(str(error)) from error
-        return dataclasses.replace(cell, data_seen=seen) if seen else cell
+        return resolve_precision(dataclasses.replace(cell, data_seen=seen) if seen else cell)
 
 
 def parse(config: DictConfig, *, overrides: tuple[str, ...] = ()) -> CellConfig:

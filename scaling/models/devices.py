@@ -13,7 +13,7 @@ import torch
 @dataclass(frozen=True, kw_only=True)
 class Choices:
     """How runs compute on one kind of device. Only `precision` changes what is computed; a run's own setting is the
-    one that counts, and this one is what `precision=auto` becomes."""
+    one that counts, and this one is what `precision=auto` becomes where nothing is measured."""
 
     precision: str
     channels_last: bool  # memory layout of convolutions
@@ -46,17 +46,18 @@ def device_label(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def auto_precision(device: torch.device) -> str:
-    """What `precision=auto` means on a device: the table's row, where the hardware has instructions for bf16.
+def known_precision(device: torch.device) -> str | None:
+    """What `precision=auto` means on a device, by the table's row and whether the hardware has instructions for bf16;
+    None for a CPU that has them, where the model's own step has to tell (precision.py).
 
-    A CPU with AVX-512 bf16 or AMX trains convolutions 1.4 to 2.4 times as fast in bf16; one without takes 6 to 9 times
-    as long (measured both).
+    A CPU with AVX-512 bf16 or AMX trains convolutions .7 to 2.4 times as fast in bf16; one without takes 6 to 9 times
+    as long (measured).
     """
     if device.type == "cuda":
         return TABLE["cuda"].precision if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device.type == "cpu":
         has = [getattr(torch.cpu, f"_is_{what}_supported", lambda: False)() for what in ("avx512_bf16", "amx_tile")]
-        return "bf16" if any(has) else "fp32"
+        return None if any(has) else "fp32"
     return TABLE[device.type].precision
 
 

@@ -4,12 +4,14 @@ are put into one line. Free of torch; both halves of the project use it.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import itertools
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -69,6 +71,28 @@ def try_write_whole(path: Path, content: Content) -> bool:
     except OSError:
         return False
     return True
+
+
+def first_written(path: Path, content: bytes, *, valid: Callable[[bytes], object]) -> bytes | None:
+    """Writes a cache's file unless a valid one is there already, and returns what is there then: of several processes
+    all get what came first. None where the file cannot be written."""
+    beside = path.with_name(f".{path.stem}-{os.getpid()}-{threading.get_ident()}.tmp")
+    if not try_write_whole(beside, content):
+        return None
+    try:
+        for _ in range(2):
+            with contextlib.suppress(FileExistsError):
+                os.link(beside, path)
+            found = path.read_bytes()
+            if valid(found):
+                return found
+            path.unlink(missing_ok=True)  # damaged
+    except OSError:  # a file system without links, most likely
+        os.replace(beside, path)
+        return content
+    finally:
+        beside.unlink(missing_ok=True)
+    return None
 
 
 @functools.cache

@@ -24,6 +24,7 @@ from typing import Any
 
 from scaling.config import CellConfig
 from scaling.config.cell_config import FORWARD
+from scaling.models.precision import processor
 from scaling.records.files import cache_folder, duration, sealed, try_write_whole, unsealed
 from scaling.records.record import Record, RecordError, find_records, read_record
 from scaling.sweep.rates import Rates
@@ -89,13 +90,7 @@ def cache_file() -> Path:
 
 def _machine() -> str:
     """What a measured rate depends on besides the cell."""
-    name = platform.processor()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
-    except OSError:
-        pass
-    return f"{name} x{os.cpu_count()}, torch {importlib.metadata.version('torch')}"
+    return f"{processor()[0]} x{os.cpu_count()}, torch {importlib.metadata.version('torch')}"
 
 
 def _cache_key(cell: CellConfig) -> str:

@@ -22,10 +22,17 @@ def build(cell: CellConfig, *, channels: int, device: torch.device) -> torch.nn.
     model = build_model(
         cell.model, image_size=cell.data.image_size, channels=channels, num_classes=cell.num_classes
     ).to(device)
-    if TABLE[device.type].channels_last and cell.model.source != "bit":  # BiT makes its kernels anew at every step
-        model = model.to(memory_format=torch.channels_last)
+    model = as_trained(model, cell)
     if cell.start is not None and not cell.untrained:
         load_weights(model, _state(cell.start, named=_is_name(cell)), mode=cell.model.pos_embed_resize)
+    return model
+
+
+def as_trained(model: torch.nn.Module, cell: CellConfig) -> torch.nn.Module:
+    """The model in the layout of memory that its device trains fastest."""
+    device = next(model.parameters()).device
+    if TABLE[device.type].channels_last and cell.model.source != "bit":  # BiT makes its kernels anew at every step
+        return model.to(memory_format=torch.channels_last)
     return model
 
 
