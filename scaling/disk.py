@@ -26,10 +26,13 @@ CELL_FILES = {
     "damaged": (f"{FILE_NAME}.damaged-*", "*.damaged-*", TEMPORARY),
 }
 SWEEP_FOLDERS = {"wandb": "wandb", "tensorboard": "tensorboard", "csv": "csv", "jobs": ".submitit", "report": "report"}
-REMOVABLE = (*CELL_FILES, *SWEEP_FOLDERS, "cache")
+# Folders of the cache; weights were put there by hand and are nobody's to remove, the rest is made again when needed.
+CACHE_FOLDERS = {"features": "features", "weights": "other"}
+REMOVABLE = (*CELL_FILES, *SWEEP_FOLDERS, "features", "cache")
 USAGE = f"""usage: python -m scaling.disk [out=runs] [sweep=NAME] [remove=KIND,KIND]
 
-Says what the sweeps below `out` and the cache of decoded images take. Kinds: {", ".join(REMOVABLE)}.
+Says what the sweeps below `out` and the cache of decoded images and of frozen features take.
+Kinds: {", ".join(REMOVABLE)}.
 Records (record.json, curve.csv, wrong.npz) and recipes are never removed; cells at which a process works are left.
 """
 
@@ -90,7 +93,8 @@ def find_items(out: Path, sweep: str | None = None) -> list[Item]:
                 items.append(Item(folder.name, "other", path, _size(path)))
     cache = cache_folder(None)
     if sweep is None and cache.is_dir():
-        items.append(Item("", "cache", cache, _size(cache)))
+        for path in sorted(cache.iterdir()):
+            items.append(Item("", CACHE_FOLDERS.get(path.name, "cache"), path, _size(path)))
     return items
 
 

@@ -19,6 +19,7 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "runs/a/cell-2/checkpoint-20.pt": 4000, "runs/a/wandb/offline-run-1/run.wandb": 900,
         "runs/a/recipe/lr.yaml": 11,
         "runs/b/cell-3/record.json": 100, "runs/b/wandb/x": 5, "cache/images.u8": 80_000,
+        "cache/features/ab/rows.f4": 600, "cache/weights/deit_s.pth": 40,
     }  # fmt: skip
     for name, size in files.items():
         path = tmp_path / name
@@ -37,7 +38,8 @@ def sums(out: Path, sweep: str | None = None) -> dict[str, int]:
 
 def test_sizes_by_kind(out: Path) -> None:
     assert sums(out) == {
-        "records": 250, "checkpoints": 7000, "weights": 2000, "damaged": 7, "wandb": 905, "other": 11, "cache": 80_000,
+        "records": 250, "checkpoints": 7000, "weights": 2000, "damaged": 7, "wandb": 905, "other": 51, "cache": 80_000,
+        "features": 600,
     }  # fmt: skip
     assert sums(out, "b") == {"records": 100, "wandb": 5}
 
@@ -45,7 +47,10 @@ def test_sizes_by_kind(out: Path) -> None:
 def test_removes_what_is_named_and_keeps_the_rest(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([f"out={out}", "remove=checkpoints,wandb,cache"]) == 0
     assert "87.9 kB freed" in capsys.readouterr().out
-    assert sums(out) == {"records": 250, "weights": 2000, "damaged": 7, "other": 11}
+    left = {"records": 250, "weights": 2000, "damaged": 7, "other": 51}
+    assert sums(out) == left | {"features": 600}
+    assert main([f"out={out}", "remove=features"]) == 0
+    assert sums(out) == left  # weights that somebody put into the cache stay
 
 
 def test_one_sweep_alone(out: Path) -> None:

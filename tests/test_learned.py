@@ -19,7 +19,9 @@ from scaling.models.inspection import (
     principal_filters,
     rollout,
 )
+from scaling.models.inspection import inspected as look_at
 from scaling.models.vit import ViT
+from scaling.models.weights import load_weights
 from scaling.training.cell import run_cell
 
 
@@ -183,3 +185,66 @@ def test_a_checkpoint_without_a_record(make_cell: Callable, tmp_path: Path, caps
         assert main(words) == 2
         (line,) = capsys.readouterr().err.strip().splitlines()
         assert message in line
+
+
+@pytest.mark.parametrize("tokens", [{}, {"reg_tokens": 2}, {"class_token": False, "global_pool": "avg"}])
+def test_maps_of_timms_vits_are_those_that_timm_takes_out(tokens: dict[str, object]) -> None:
+    timm = pytest.importorskip("timm")
+    from timm.utils import AttentionExtract
+
+    torch.manual_seed(0)
+    model = timm.models.VisionTransformer(
+        img_size=16, patch_size=4, embed_dim=24, depth=2, num_heads=3, **tokens
+    ).eval()
+    images = torch.randn(2, 3, 16, 16)
+    seen = look_at(model)
+    assert seen is not None
+    assert (seen.grid, seen.patch_size, seen.class_token) == (4, 4, "class_token" not in tokens)
+    assert seen.positions is not None
+    assert seen.positions.shape == (16, 24)
+    found = attention_maps(model, images)
+    assert found.shape == (2, 2, 3, 16 + seen.prefix, 16 + seen.prefix)
+    assert all(block.attn.fused_attn == timm.layers.use_fused_attn() for block in model.blocks)  # left as it was
+    for block in model.blocks:
+        block.attn.fused_attn = False
+    theirs = AttentionExtract(model, names=["blocks.*.attn.attn_drop"], method="hook", use_regex=False)(images)
+    assert np.allclose(found, np.stack([maps.detach().numpy() for maps in theirs.values()]), atol=1e-6)
+
+
+def test_what_attends_elsewhere_is_no_vit_to_look_into() -> None:
+    timm = pytest.importorskip("timm")
+    with torch.device("meta"):
+        for name in ("swin_tiny_patch4_window7_224", "resnet10t"):
+            assert look_at(timm.create_model(name)) is None
+
+
+def test_a_published_vit_on_a_users_own_images(
+    tmp_path: Path, image_folder: Callable, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`weights=NAME` from a file in the cache: the numbers are those of our own ViT with the same weights."""
+    timm = pytest.importorskip("timm")
+    root = image_folder({"train": {"a": 4, "b": 4}, "test": {"a": 3, "b": 3}})
+    place = tmp_path / "decoded" / "weights"
+    place.mkdir(parents=True)
+    torch.manual_seed(0)
+    vit = timm.create_model("deit_tiny_patch16_224", pretrained=False).eval()
+    torch.save(vit.state_dict(), place / "deit_ti.pth")
+    out = tmp_path / "seen"
+    words = ["weights=deit_ti", "data=folder", f"data.root={root}", "data.image_size=64", f"out={out}", "images=6"]
+    assert main(words) == 0
+    assert "deit_ti: mean attention distance" in capsys.readouterr().out
+    numbers = json.loads((out / "inspect.json").read_text())
+    assert (numbers["family"], numbers["model"], numbers["rollout_of"]) == ("vit", "deit_ti", "cls token")
+    assert np.array(numbers["attention_distance"]).shape == (12, 3)
+    with np.load(out / "inspect.npz") as arrays:
+        assert arrays["rollout"].shape == (6, 16)
+        assert arrays["filters"].shape == (28, 3, 16, 16)
+        pixels, rollouts = arrays["examples"], arrays["rollout"]
+    ours = ViT(image_size=64, channels=3, num_classes=1000, patch_size=16, width=192, depth=12, heads=3).eval()
+    load_weights(ours, vit.state_dict())
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    inputs = (torch.from_numpy(pixels).float() / 255 - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+    expected = [rollout(maps)[0, 1:] for maps in attention_maps(ours, inputs).swapaxes(0, 1)]
+    assert np.allclose(rollouts, expected, atol=1e-4)
+    assert main(["weights=deit_ti", f"run={tmp_path}"]) == 2
+    assert "run= and weights= are both given" in capsys.readouterr().err

@@ -20,10 +20,11 @@ from analysis.pilot.transfer import StartTimes, parse_starts, plan_transfer, pro
 from analysis.pilot.transfer_run import around
 from analysis.pilot.transfer_words import tuned_table
 from scaling.compose.paths import CONF
-from scaling.records.record import Record, write_record
+from scaling.records.record import Record, find_records, read_record, write_record
 from scaling.records.weights_at_hand import FAIR_PAIRS, pair_at_hand
 
 FAMILIES = {"deit_s": "vit", "resnet50_a1": "cnn"}
+BEST_RATE = {"deit_s": 0.025, "resnet50_a1": 0.025}  # of fine-tunes; from scratch both have .1
 FROZEN = {"vit": lambda n: 2.0 * n**-0.45, "cnn": lambda n: 1.1 * n**-0.3}  # they cross near 54 images
 
 
@@ -32,7 +33,7 @@ def record(weights: str, adapt: str, n: int, seed: int, lr: float) -> Record:
     noise = np.random.default_rng([n, seed, len(weights)]).normal(0, 0.01)
     error = float(min(0.9, FROZEN[family](n) * np.exp(noise)))
     if adapt == "full":
-        error = 0.9 * error * (1 + 0.1 * abs(np.log(lr / 0.025)))
+        error = 0.9 * error * (1 + 0.1 * abs(np.log(lr / BEST_RATE[weights])))
     name = f"{weights}-{adapt}-{n}-{seed}-{lr:g}"
     of_probe = {"strength": 1.0, "strengths": (1e-4, 1e3, 15), "feature_dim": 384} if adapt == "probe" else {}
     return make_record(
@@ -96,6 +97,24 @@ def test_three_modes_are_named_and_the_same_command_goes_on(folder: Path, tmp_pa
     assert command.main(words) == 0
     assert "going on with the plan of the first call" in capsys.readouterr().err
     assert not [grid for grid in asked[before:] if "full" in grid]  # what is recorded is not asked for again
+
+
+def test_rates_go_on_while_the_best_of_one_family_is_at_an_edge(folder, tmp_path, asked, monkeypatch) -> None:
+    """The ViT's best is at 1/256 of the rate from scratch; the CNN, whose best is inside, gets as many trials."""
+    monkeypatch.setitem(BEST_RATE, "deit_s", 0.1 / 256)
+    words = [f"data.root={folder}", "time_limit=15m", "weights=[deit_s,resnet50_a1]", f"out={tmp_path / 'out'}"]
+    assert command.main(words) == 0
+    [place] = (tmp_path / "out").glob("pilot_pets-*_15m")
+    found = [read_record(path) for path in find_records(place)]
+    rates = {
+        name: sorted(r.lr for r in found if (r.model, r.adapt, r.train_size) == (name, "full", 320))
+        for name in FAMILIES
+    }
+    assert rates["deit_s"] == pytest.approx([0.1 / 4**k for k in (4, 3, 2, 1, 0)], rel=0.01)
+    assert rates["resnet50_a1"] == pytest.approx([0.1 / k for k in (16, 8, 4, 2, 1)], rel=0.01)
+    before = len(asked)
+    assert command.main(words) == 0
+    assert not [grid for grid in asked[before:] if "full" in grid]
 
 
 def test_weights_that_are_on_this_machine_are_the_default(folder: Path, tmp_path: Path, asked, capsys) -> None:

@@ -21,6 +21,7 @@ from scaling.data.splits import load_splits
 from scaling.models.libraries import named_model
 from scaling.models.positions import resize_pos_embed
 from scaling.models.weights import fit_weights, load_weights, read_weights
+from scaling.records.replay import replayed
 from scaling.study.command import cells_of
 from scaling.training import features
 from scaling.training.features import frozen_features
@@ -90,6 +91,8 @@ def test_inputs_are_as_the_weights_expect(make_cell: Callable, tmp_path: Path) -
     assert splits.mean.flatten().tolist() == pytest.approx([0.485, 0.456, 0.406])
     (whole,) = cells_of([*words, "weights=deit_ti"])
     assert {"model=timm", "weights=deit_ti"} <= set(whole.overrides)
+    (again,) = cells_of(replayed(whole.overrides))  # as inspect and the analysis run a record's words
+    assert again.config_hash == whole.config_hash
     assert make_cell(*whole.overrides).config_hash == whole.config_hash == cell.config_hash
     own = make_cell(*words, "weights=deit_ti", "data.normalize=subset", "data.resize=bilinear")
     assert (own.data.input_mean, own.data.resize) == (None, "bilinear")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,9 @@ from scaling.records.words import round_setting
 TUNE_BATCH = 32
 PASSES = 20.0  # over the images of a fine-tune
 FEWEST_STEPS = 60
-BELOW = (1.0, 1 / 4, 1 / 16)  # times the rate from scratch: fine-tunes want lower ones
+STEP = 4.0  # between rates
+BELOW = (1.0, 1 / STEP, 1 / STEP**2)  # times the rate from scratch: fine-tunes want lower ones
+FURTHER = 2  # rates that may follow while the best is at an edge
 BACKWARD = 3.0  # a step's arithmetic over that of the forward pass that extraction takes
 
 
@@ -72,7 +74,8 @@ def _tuned(sweeps: Sweeps, size: int) -> list[Record]:
 
 
 def _fine_tune(sweeps: Sweeps, table: Path, starts: Sequence[PilotStart], design: TransferDesign, size: int) -> None:
-    """Every checkpoint at one size: at its recipe's own rate, then at two lower ones."""
+    """Every checkpoint at one size: at its recipe's own rate and two lower ones, then further out while the best of one
+    is at an edge; each gets as many."""
     words = [
         *shared_words(design.image_size, starts),
         f"optim.batch_size={TUNE_BATCH}",
@@ -90,6 +93,39 @@ def _fine_tune(sweeps: Sweeps, table: Path, starts: Sequence[PilotStart], design
     ]
     if len(_tuned(sweeps, size)) < len(BELOW) * len(starts):
         sweeps.run(table, sweeps.sweep, f"[{','.join(blocks)}]", words)
+    for count in range(len(BELOW), len(BELOW) + FURTHER):
+        tried = {name: _tried(sweeps, size, model) for name, model in design.models.items()}
+        if min(map(len, tried.values())) > count:
+            continue  # an earlier call has been here
+        if not any(_best(rates) in (min(rates), max(rates)) for rates in tried.values() if rates):
+            break
+        blocks = [
+            start.block("full", [size], [0], optim__lr=[f"{next_rate(tried[start.name]):.6g}"]) for start in starts
+        ]
+        sweeps.run(table, sweeps.sweep, f"[{','.join(blocks)}]", words)
+
+
+def _tried(sweeps: Sweeps, size: int, model: str) -> dict[float, float]:
+    """Validation error by rate; 1 of a run that diverged."""
+    return {
+        r.lr: 1.0 if r.val_error is None else r.val_error for r in _tuned(sweeps, size) if r.model == model
+    }  # fmt: skip
+
+
+def _best(rates: Mapping[float, float]) -> float:
+    return min(rates, key=lambda lr: (rates[lr], lr))
+
+
+def next_rate(rates: Mapping[float, float]) -> float:
+    """The rate to try after these: beyond the edge that the best one is at, else beside it.
+
+    Args:
+        rates: validation error by rate, at least two.
+    """
+    best, low, high = _best(rates), min(rates), max(rates)
+    factor = 1 / STEP if best == low else STEP if best == high else 1 / math.sqrt(STEP)
+    wanted = round_setting(best * factor)
+    return wanted if wanted not in rates else round_setting(best * math.sqrt(STEP))
 
 
 def run_transfer(sweeps: Sweeps, table: Path, starts: Sequence[PilotStart], design: TransferDesign) -> TransferProgress:

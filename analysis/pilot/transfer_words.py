@@ -84,7 +84,8 @@ def _cost(design: TransferDesign, progress: TransferProgress, table: pd.DataFram
         f" took {duration(progress.probe_seconds)} in this call"
     ]
     if len(table):
-        rates = f"{table['rates'].min()} to {table['rates'].max()} learning rates"
+        low, high = table["rates"].min(), table["rates"].max()
+        rates = f"{low} learning rates" if low == high else f"{low} to {high} learning rates"
         lines.append(
             f"fine-tuning took {duration(progress.tune_seconds)} in this call: one run for each of {rates}, the best by"
             " validation; that says which way it leans, no more"

@@ -15,7 +15,7 @@ _OPENS = re.compile(r"(\\*)\$\{([^{}$]*)(\}?)")  # after an odd number of backsl
 _SETTING = re.compile(r"[A-Za-z_]\w*(\.\w+)*", re.ASCII)
 _KEY = re.compile(r"(?!hydra\b)[A-Za-z]\w*([./][A-Za-z]\w*)*", re.ASCII)
 _NAME = re.compile(r"\w[\w-]*", re.ASCII)
-_CHOSEN = re.compile(r"(override\s+)?/?(data|model|optim|wandb|hydra/launcher|hydra/sweeper)(@[\w.]+)?")
+_CHOSEN = re.compile(r"(override\s+)?/?(data|model|weights|optim|wandb|hydra/launcher|hydra/sweeper)(@[\w.]+)?")
 _LAUNCHER = """n_jobs partition qos account timeout_min cpus_per_task gpus_per_node tasks_per_node nodes mem_gb name
 array_parallelism""".split()  # others, such as setup, are commands for a shell
 
@@ -57,7 +57,9 @@ def _check_defaults(defaults: Any, where: str) -> None:
         if not all(_CHOSEN.fullmatch(str(group)) for group in plain) or not all(
             name is None or _NAME.fullmatch(str(name)) for name in names
         ):
-            raise ConfigError(f"{where}: its defaults may choose data, model, optim, wandb, launcher, not {entry!r}")
+            raise ConfigError(
+                f"{where}: its defaults may choose data, model, weights, optim, wandb, launcher, not {entry!r}"
+            )
 
 
 def check_sweep_file(whole: dict[str, Any], where: str) -> None:

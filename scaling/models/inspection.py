@@ -7,11 +7,46 @@ original image: where `data.locality` has moved patches, they say where each tok
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from scaling.models.vit import ViT
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What is looked at in a ViT, ours or timm's: `grid` patches a side, `prefix` tokens before the patches' own."""
+
+    model: nn.Module
+    grid: int
+    prefix: int
+    patch_size: int
+    projection: np.ndarray  # (width, channels * patch_size**2)
+    positions: np.ndarray | None  # (grid**2, width), without those of the prefix
+    class_token: bool  # the answer is read from the first token, not from the patches' mean
+
+
+def inspected(model: nn.Module) -> Inspected | None:
+    """What is looked at in a model; None if it is no ViT whose every block attends from all tokens to all."""
+    if isinstance(model, ViT):
+        weight = model.patch_embed.proj.weight
+        known = model.grid, model.prefix, model.patch_embed.patch_size
+        positions, class_token = model.pos_embed, model.pool == "cls"
+    elif type(model).__name__ == "VisionTransformer" and type(model).__module__.startswith("timm."):
+        embed: Any = model.patch_embed
+        sides, patches = embed.grid_size, embed.patch_size
+        if sides[0] != sides[1] or patches[0] != patches[1] or not hasattr(embed.proj, "weight"):
+            return None
+        weight = embed.proj.weight.flatten(1)
+        known = sides[0], int(model.num_prefix_tokens), patches[0]  # type: ignore[arg-type]
+        positions, class_token = getattr(model, "pos_embed", None), model.global_pool == "token"
+    else:
+        return None
+    table = None if positions is None else positions.detach()[0, -(known[0] ** 2) :].double().numpy()
+    return Inspected(model, *known, weight.detach().numpy(), table, class_token)
 
 
 def grid_places(grid: int) -> np.ndarray:
@@ -113,12 +148,38 @@ def rollout(attention: np.ndarray) -> np.ndarray:
 
 
 @torch.inference_mode()
-def attention_maps(model: ViT, images: torch.Tensor) -> np.ndarray:
-    """Every block's attention, (depth, batch, heads, tokens, tokens), the class token first where there is one."""
+def attention_maps(model: nn.Module, images: torch.Tensor) -> np.ndarray:
+    """Every block's attention, (depth, batch, heads, tokens, tokens), the class token first where there is one.
+
+    Args:
+        model: one of which `inspected` says what it has.
+        images: inputs as the model expects them.
+    """
     model.eval()
+    if not isinstance(model, ViT):
+        return _attention_of_timm(model, images)
     x, maps = model.embed(images), []
     for block in model.blocks:
         q, k, _ = block.attn.split(block.norm1(x))  # type: ignore[operator]
         maps.append(((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)).softmax(dim=-1).double().numpy())
         x = block(x)
+    return np.stack(maps)
+
+
+def _attention_of_timm(model: nn.Module, images: torch.Tensor) -> np.ndarray:
+    """The same of timm's ViTs, whose unfused attention passes its softmax through `attn_drop`."""
+    maps: list[np.ndarray] = []
+    attentions: list[Any] = [block.attn for block in model.blocks]  # type: ignore[union-attr]
+    fused = [attention.fused_attn for attention in attentions]
+    hooks = [
+        a.attn_drop.register_forward_hook(lambda _, __, out: maps.append(out.double().numpy())) for a in attentions
+    ]
+    try:
+        for attention in attentions:
+            attention.fused_attn = False
+        model(images)
+    finally:
+        for attention, hook, was in zip(attentions, hooks, fused, strict=True):
+            attention.fused_attn = was
+            hook.remove()
     return np.stack(maps)

@@ -17,7 +17,7 @@ from scaling.config import CellConfig
 from scaling.records.files import printable
 from scaling.records.words import key_of
 
-_GROUPS = ("data", "model")  # chosen by the name of a packaged file
+_GROUPS = ("data", "model", "weights")  # chosen by the name of a packaged file
 _ELSEWHERE = ("data.cache", "data.own")  # of the machine that ran the cell: passed over
 # How `hydra_value` and people write one value: quoted, or without the signs that mean something to Hydra.
 _QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
