@@ -22,8 +22,8 @@ from scaling.records.words import round_setting
 TUNE_BATCH = 32
 PASSES = 20.0  # over the images of a fine-tune
 FEWEST_STEPS = 60
-STEP = 4.0  # between rates
-BELOW = (1.0, 1 / STEP, 1 / STEP**2)  # times the rate from scratch: fine-tunes want lower ones
+RATE_STEP = 4.0  # between rates
+BELOW = (1.0, 1 / RATE_STEP, 1 / RATE_STEP**2)  # times the rate from scratch: fine-tunes want lower ones
 FURTHER = 2  # rates that may follow while the best is at an edge
 BACKWARD = 3.0  # a step's arithmetic over that of the forward pass that extraction takes
 
@@ -123,9 +123,9 @@ def next_rate(rates: Mapping[float, float]) -> float:
         rates: validation error by rate, at least two.
     """
     best, low, high = _best(rates), min(rates), max(rates)
-    factor = 1 / STEP if best == low else STEP if best == high else 1 / math.sqrt(STEP)
+    factor = 1 / RATE_STEP if best == low else RATE_STEP if best == high else 1 / math.sqrt(RATE_STEP)
     wanted = round_setting(best * factor)
-    return wanted if wanted not in rates else round_setting(best * math.sqrt(STEP))
+    return wanted if wanted not in rates else round_setting(best * math.sqrt(RATE_STEP))
 
 
 def run_transfer(sweeps: Sweeps, table: Path, starts: Sequence[PilotStart], design: TransferDesign) -> TransferProgress:
