@@ -7,9 +7,9 @@ of the next two factors of FACTOR in n, the change of the lead, in units of what
 factor of the data, has a normal prior around zero. Leads of vision models change as slowly as that (a standard
 deviation of .38, `python -m analysis.benchmark parts=leads`), leads on tabular data as fast as the curves alone let
 them. So the prior mixes that normal with a flat one: a pair weighs its tie, at most 1, plus UNTIED. Where the curves as
-they were fitted can hardly keep their lead, most pairs are free, and where their slopes agree most are tied. ALWAYS_TIED of
-the pairs are tied in any case: fits are at times wrong together. These numbers are chosen by the log score that real
-pairs get for who leads, and whether the lead is lost (parts=ties; docs/estimator.md).
+they were fitted can hardly keep their lead, most pairs are free, and where their slopes agree most are tied.
+ALWAYS_TIED of the pairs are tied in any case: fits are at times wrong together. These numbers are chosen by the log
+score that real pairs get for who leads, and whether the lead is lost (parts=ties; docs/estimator.md).
 Inside the data the curves stay as they were fitted, but for noise that both have in common: that of equal seeds
 (shared_noise.py), and that of the test images, which draws of equal place in both curves share (shared_images.py).
 """
