@@ -17,6 +17,7 @@ import scipy.special
 STRENGTHS: tuple[float, ...] = tuple(float(f"{s:.6g}") for s in np.geomspace(1e-4, 1e3, 15))
 
 _BLOCK = 1024  # rows of one float32 product; sums of whole blocks are kept, so that a chain's bits are a single size's
+_STEPS = 2  # of the grid: how much weaker than the lowest loss the choice may be
 _CONSTANT = 1e-6  # of its mean: a feature that varies less shows only how floats are rounded
 _TEMPERATURES = (1e-2, 1e2)
 _Array = np.ndarray
@@ -165,17 +166,17 @@ def _centred(scaler: Scaler, features: _Array) -> Iterator[tuple[int, _Array]]:
         yield first, np.subtract(block, mean, out=space[: len(block)], casting="same_kind")
 
 
-def _squared_losses(scaler: Scaler, features: _Array, labels: _Array, weights: _Array, bias: _Array) -> list[float]:
-    """Mean squared loss of each strength's weights."""
+def _squared_losses(scaler: Scaler, features: _Array, labels: _Array, weights: _Array, bias: _Array) -> _Array:
+    """float32 (strengths, images): the mean over classes of each one's squared loss."""
     count, d, classes = weights.shape
     side_by_side = scaler.into(weights.transpose(1, 0, 2).reshape(d, count * classes))
-    total = np.zeros(count)
+    found = np.empty((count, len(features)), dtype=np.float32)
     for first, rows in _centred(scaler, features):
         targets = 2 * np.eye(classes, dtype=np.float32)[labels[first : first + _BLOCK]] - 1
         missed = (rows @ side_by_side).reshape(-1, count, classes)
         missed += (bias.astype(np.float32) - targets)[:, None]
-        total += np.square(missed).sum((0, 2), dtype=np.float64)
-    return (total / (len(features) * classes)).tolist()
+        found[:, first : first + len(rows)] = np.einsum("nsc,nsc->sn", missed, missed) / classes
+    return found
 
 
 def best_strength(losses: Sequence[float]) -> int:
@@ -183,10 +184,29 @@ def best_strength(losses: Sequence[float]) -> int:
     return len(losses) - 1 - int(np.argmin(np.asarray(losses)[::-1]))
 
 
+def _weakest_alike(losses: _Array) -> int:
+    """The weakest strength that the images cannot tell from the best one, two steps below it at most.
+
+    The squared loss asks for more shrinkage than the error does: it also counts how far right answers lie from 1. The
+    weakest within one standard error of the paired differences takes back a third to a half of what that costs
+    (LAB.md).
+
+    Args:
+        losses: (strengths, images), ascending strengths.
+    """
+    best = best_strength(losses.mean(1, dtype=np.float64).tolist())
+    for weaker in range(max(0, best - _STEPS), best):
+        more = losses[weaker].astype(np.float64) - losses[best]
+        if more.mean() <= more.std() / np.sqrt(len(more)):
+            return weaker
+    return best
+
+
 def fit_ridge(
     sums: NestedSums, n: int, val: _Array, val_labels: _Array, *, strengths: Sequence[float] = STRENGTHS
 ) -> Probe:
-    """The ridge on the first n rows whose squared loss on the validation images is lowest.
+    """The ridge on the first n rows whose squared loss on the validation images is lowest, or a weaker one that they
+    cannot tell from it.
 
     Args:
         sums: of the chain; its next n may not be smaller.
@@ -196,8 +216,9 @@ def fit_ridge(
     """
     scaler, weights, bias = sums.ridge(n, strengths)
     losses = _squared_losses(scaler, val, val_labels, weights, bias)
-    best = best_strength(losses)
-    return Probe(scaler, weights[best], bias, strengths[best], tuple(strengths), tuple(losses))
+    chosen = _weakest_alike(losses)
+    means = losses.mean(1, dtype=np.float64).tolist()
+    return Probe(scaler, weights[chosen], bias, strengths[chosen], tuple(strengths), tuple(means))
 
 
 def fit_logistic(
