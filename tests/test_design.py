@@ -22,7 +22,7 @@ from analysis.arguments import InputError
 from analysis.benchmark.design import COMPARED, candidates_of, play, power_cost, simulated_space
 from analysis.calibrate.truths import SimulatedCell
 from analysis.design.belief import Belief, expected_entropy
-from analysis.design.designer import DesignQuestion
+from analysis.design.designer import DesignQuestion, next_run
 from analysis.design.driver import Driver
 from analysis.design.gain import after_all, bits_left, chance_of_a_claim, gains_of, narrowing
 from analysis.design.history import history_of
@@ -32,6 +32,7 @@ from analysis.estimator.audit.of_runs import cells_complete
 from analysis.estimator.rows.selection import select
 from analysis.figures.design_cost import plot_cost
 from scaling.records.design_plan import DESIGN, LARGEST, read_plan
+from scaling.study.command import cells_of
 
 SIZES = (500, 1000, 2000, 4000, 8000, 16000)
 
@@ -177,6 +178,29 @@ def test_what_is_said_beyond_the_data_rests_on_runs_at_the_largest_size() -> Non
         assert set(used[used["train_size"] == used["train_size"].max()]["family"]) == {"vit", "cnn"}
         assert used["train_size"].max() == rows["train_size"].max()
     assert played.cost <= 1
+
+
+def test_while_a_claim_is_being_confirmed_nothing_else_is_started() -> None:
+    rows = simulated_space(SimulatedCell("parallel", "never", 0.02, "8x3"), seed=0, draw=0)
+    question = DesignQuestion("q", Space(candidates_of(rows, power_cost)).candidates, Target(), COMPARED)
+    known = rows[rows["train_size"] < 64000]
+    _, crossover = question.look(known)
+    assert crossover is not None
+    verdict = dataclasses.replace(crossover.verdict, verdict="cnn_ahead")
+    crossover = dataclasses.replace(crossover, verdict=verdict)
+    ended, running = set(known["name"]), []
+    for _ in range(2):
+        choice = next_run(question, crossover, ended, running)
+        assert choice is not None
+        running.append(choice.candidate)
+    assert {(c.family, c.size) for c in running} == {("vit", 64000.0), ("cnn", 64000.0)}
+    assert next_run(question, crossover, ended, running) is None
+
+
+def test_the_quickstarts_grid_has_the_cells_that_its_design_chooses_from() -> None:
+    grid, own = cells_of(["sweeps=quickstart_grid"]), cells_of(["sweeps=quickstart"])
+    assert {c.config_hash for c in grid} == {c.config_hash for c in own}
+    assert {c.sweep for c in grid} == {"quickstart_grid"}
 
 
 def test_the_horizon_is_the_spaces() -> None:

@@ -212,9 +212,10 @@ def next_run(
         if known is None or c.seed < known.seed:
             first_seed[c.model, c.size] = c
     covariance = known_already(belief, running)
-    needed = [c for c in question.unconfirmed(crossover.verdict, ended) if c.name not in busy]
-    if needed:
-        return gains_of(belief, covariance, needed)[0]
+    if unconfirmed := question.unconfirmed(crossover.verdict, ended):
+        # With those under way there is nothing to add before they are known: the claim may stand then.
+        needed = [c for c in unconfirmed if c.name not in busy]
+        return gains_of(belief, covariance, needed)[0] if needed else None
     choices = list(first_seed.values())
     under_way = {*ended, *busy}
     measured = {(c.model, c.size) for c in question.candidates if c.name in under_way and not c.grid}
