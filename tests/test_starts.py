@@ -58,6 +58,18 @@ def test_scratch_frozen_and_fine_tuned_are_three_questions(tmp_path) -> None:
         find_crossover(both)
 
 
+def test_a_filter_of_starts_keeps_the_runs_from_scratch_beside_them(tmp_path) -> None:
+    """One of two pre-training sizes is chosen; fresh models have none, and are left out by `filters.init=` alone."""
+    scratch = started(adapt=None, init_from=None, start_fingerprint=None, pretrain_data=None, pretrain_size=None)
+    table = pd.concat([scratch, *(started(pretrain_size=n, start_fingerprint=f"f{n}") for n in (500, 4000))])
+    found = read(tmp_path, table, "filters.pretrain_size=4000")
+    assert {key["init"]: len(rows) for key, rows in found.parts()} == {"scratch": 36, "pretrained": 36}
+    assert set(found.table["start_fingerprint"].dropna()) == {"f4000"}
+    assert len(read(tmp_path, table, "filters.pretrain_size=4000", "filters.init=pretrained").table) == 36
+    with pytest.raises(InputError, match="leaves no rows"):
+        read(tmp_path, table, "filters.pretrain_size=77")
+
+
 @pytest.mark.parametrize(
     ("column", "words"),
     [

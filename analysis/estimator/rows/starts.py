@@ -18,6 +18,7 @@ from scaling.records.question import source_recipe
 START = "init"  # scratch or pretrained
 ADAPT = "adapt"  # full or probe; empty from scratch
 SOURCE_SIZE = "pretrain_size"
+OF_STARTS = ("start_fingerprint", "pretrain_data", SOURCE_SIZE, "pretrain_image_size")  # empty from scratch
 _FROM = ("init_from", "pretrained")
 _NO_START = {"", "none", "no", "false", "0", "0.0", "scratch", "random", "nan", "from scratch", "null"}
 # What other programs call it, without signs and in small letters; only in columns that are named so.
@@ -105,9 +106,7 @@ def refuse_mixed_starts(rows: pd.DataFrame, axis: str) -> None:
     Raises:
         InputError: with the model, the starts and what would do.
     """
-    columns = [
-        c for c in ("start_fingerprint", *_FROM, "pretrain_data", SOURCE_SIZE, "pretrain_image_size") if c in rows
-    ]
+    columns = [c for c in (*OF_STARTS, *_FROM) if c in rows]
     if not {"start_fingerprint", *_FROM} & set(columns) or START not in rows.columns:
         return
     rows = rows[(rows[START] == "pretrained") & (rows["status"] == "finished")]

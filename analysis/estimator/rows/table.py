@@ -22,7 +22,7 @@ from analysis.estimator.rows.metric import Metric, known_metric, metric_of
 from analysis.estimator.rows.mixed import last_of_each_run, question_columns
 from analysis.estimator.rows.numbers import each_once, read_column
 from analysis.estimator.rows.sources import PROVENANCE, read_source
-from analysis.estimator.rows.starts import ADAPT, SOURCE_SIZE, START, refuse_mixed_starts, with_starts
+from analysis.estimator.rows.starts import ADAPT, OF_STARTS, SOURCE_SIZE, START, refuse_mixed_starts, with_starts
 from analysis.estimator.rows.wrong_files import WRONG
 from scaling.records.files import defused
 from scaling.records.question import IN_EVERY_KEY, QUESTION
@@ -71,9 +71,12 @@ def _keep(table: pd.DataFrame, filters: Mapping[str, tuple[str, ...]]) -> pd.Dat
         values = table[column]
         if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
             numbers = read_column(pd.Series(list(wanted), dtype=object)).values
-            kept = table[values.isin(numbers.dropna())]
+            chosen = values.isin(numbers.dropna())
         else:
-            kept = table[values.astype(str).str.lower().isin([w.lower() for w in wanted])]
+            chosen = values.astype(str).str.lower().isin([w.lower() for w in wanted])
+        if column in OF_STARTS and "init_from" in table.columns:  # it chooses among starts; fresh models have none
+            chosen |= chosen.any() & values.isna() & table["init_from"].isna()
+        kept = table[chosen]
         if kept.empty:
             there = ", ".join(sorted({str(v) for v in values.dropna().unique()[:8]}))
             raise InputError(f"filters.{column}={','.join(wanted)} leaves no rows; there are {there}")
