@@ -74,8 +74,8 @@ def _keep(table: pd.DataFrame, filters: Mapping[str, tuple[str, ...]]) -> pd.Dat
             chosen = values.isin(numbers.dropna())
         else:
             chosen = values.astype(str).str.lower().isin([w.lower() for w in wanted])
-        if column in OF_STARTS and "init_from" in table.columns:  # it chooses among starts; fresh models have none
-            chosen |= chosen.any() & values.isna() & table["init_from"].isna()
+        if chosen.any() and column in OF_STARTS and "init_from" in table.columns:
+            chosen |= values.isna() & table["init_from"].isna()  # it chooses among starts; fresh models have none
         kept = table[chosen]
         if kept.empty:
             there = ", ".join(sorted({str(v) for v in values.dropna().unique()[:8]}))
