@@ -1,7 +1,7 @@
 """Random arrays for `fit_curve` and `find_crossover`, for as long as one likes: no exception but ValueError, no NaN,
 and the same bits for shuffled rows.
 
-    python tests/fuzz.py [minutes=20] [seed=0]
+    python tests/fuzz.py [minutes=20] [calls=N] [seed=0]
 
 Prints a line for each finding and how many calls there were; exit status 1 with a finding. Another PYTHONHASHSEED with
 the same seed and calls has to give the same digest.
@@ -82,7 +82,8 @@ def main() -> int:
     draw, calls, refused, found = random.Random(int(values.get("seed", 0))), 0, 0, 0
     digest = hashlib.sha256()
     warnings.simplefilter("ignore", RuntimeWarning)
-    while time.monotonic() < until:
+    most = int(values.get("calls", 10**9))
+    while time.monotonic() < until and calls < most:
         state, calls = draw.getstate(), calls + 1
         work = draw.choice((_curve, _crossover))
         try:

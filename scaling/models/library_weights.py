@@ -138,7 +138,7 @@ def _state_of(name: str) -> State:
             _timm(name, model).create_model(model, pretrained=True, pretrained_cfg_overlay=overlay).state_dict()
         )
     if library == "torchvision":
-        return dict(_torchvision(name, model).get_state_dict(progress=False, check_hash=True))
+        return dict(_torchvision(name, model).get_state_dict(progress=False, check_hash=True, weights_only=True))
     if library == "hub":
         from timm.models import load_state_dict_from_hf
 
