@@ -232,12 +232,15 @@ def design_tables(folder: Path, options: Row) -> list[str]:
 
 
 def recorded_questions(path: Path) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The questions of a recorded sweep, with the column `grid`: runs that vary the learning rate.
+    """The questions of a recorded sweep, with the column `grid`: runs that vary the learning rate. Questions with fewer
+    runs than the others, whose grid is not whole yet, are left out.
 
     Raises:
         InputError: there is nothing to read.
     """
-    for key, rows in read_results(TableArguments(results=(path,))).parts():
+    parts = read_results(TableArguments(results=(path,))).parts()
+    whole = max(len(rows) for _, rows in parts)
+    for key, rows in (part for part in parts if len(part[1]) == whole):
         shown = ", ".join(f"{k} {v}" for k, v in key.items() if k in ("locality", "data_fingerprint") and v is not None)
         grid = [
             any(word.startswith("optim.lr=") for word in overrides_of({"overrides": words}) or ())

@@ -65,6 +65,8 @@ def history_of(rows: pd.DataFrame) -> DesignHistory | None:
         if "bits" in e and "spent" in e
     )
     chosen = {name for e in plan for name in e.get("choose", ())} & mine
+    if not chosen:
+        return None
     ends = [e for e in entries if "end" in e]
     reason, text = (str(ends[-1]["end"]), str(ends[-1]["line"])) if ends else ("", "")
     return DesignHistory(steps, len(chosen), len(mine), reason, text)

@@ -65,10 +65,14 @@ class Plan:
 
     def fixed(self, candidates: Sequence[Candidate]) -> Space:
         """The space, with the costs of the plan; cells that it does not know yet are added to it at their own."""
+        self.learn(candidates)
+        known = self.costs
+        return Space(tuple(c.at_cost(known[c.name]) for c in candidates))
+
+    def learn(self, candidates: Sequence[Candidate]) -> None:
+        """Adds the cells that it does not know yet."""
         known = self.costs
         new = [c for c in candidates if c.name not in known]
         if new:
             cells = {c.name: {"question": c.question, "size": c.size, "seconds": round(c.seconds, 3)} for c in new}
             self.append({"plan": PLAN_SCHEMA, "cells": cells})
-            known = self.costs
-        return Space(tuple(c.at_cost(known[c.name]) for c in candidates))

@@ -39,6 +39,7 @@ from analysis.pilot.transfer import Unsuited, found_weights, parse_starts
 from analysis.pilot.transfer_command import LARGE, advise_from_weights
 from scaling.config.cell_config import ConfigError
 from scaling.config.data_words import DATA_KEYS, data_config
+from scaling.records.design_plan import PLAN_FILE
 from scaling.records.files import write_whole
 from scaling.records.weights_at_hand import pair_at_hand
 from scaling.records.words import hydra_value
@@ -185,7 +186,9 @@ def _advise(
     from analysis.pilot.wording import report
 
     # An incomplete seed would hold everything back for its missing cells; without a complete one all runs are used.
-    filters = {"seed": tuple(map(str, progress.seeds))} if progress.seeds else {}
+    # With a plan beside the runs the audit knows which were meant to be there.
+    planned = (sweeps.folder / PLAN_FILE).is_file()
+    filters = {"seed": tuple(map(str, progress.seeds))} if progress.seeds and not planned else {}
     try:
         [crossover] = find_crossovers(TableArguments(results=(sweeps.folder,), filters=filters))
     except InputError as error:

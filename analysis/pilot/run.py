@@ -1,10 +1,12 @@
-"""Runs a design's sweeps as far as the time allows: a learning-rate grid, then all sizes, a seed at a time.
+"""Runs a design's sweeps as far as the time allows: a learning-rate grid, all sizes with the planned seeds, then more
+seeds where they tell most.
 
 Whatever is recorded is never run again, so that the same command goes on where an earlier one stopped.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from typing import Any
 
 from analysis.arguments import InputError
 from analysis.pilot.plan import MAX_SEEDS, RATE_GRID, Design, MachineRates, cell_seconds, sweep_seconds
+from analysis.pilot.spend import Wanted, choose_runs, double_time, note_design
 from analysis.pilot.sweep import Sweeps, TimeUp, grid_text, log_line, records
 from scaling.records.record import Record
 from scaling.records.words import round_setting
@@ -40,6 +43,7 @@ class PilotProgress:
     rates: Mapping[str, float]  # chosen learning rate per model; empty before the grid is done
     seeds: tuple[int, ...]
     complete: bool  # nothing more would fit, or MAX_SEEDS are there
+    more: str = ""  # what double the time would buy
 
 
 def _as_recorded(lr: float) -> float:
@@ -118,7 +122,7 @@ def _tune(sweeps: Sweeps, root: Path, design: Design, rates: MachineRates) -> di
 
 
 def run_pilot(sweeps: Sweeps, root: Path, design: Design, rates: MachineRates, images: int) -> PilotProgress:
-    """Grid, then seed after seed as long as the next one fits; never past the clock's deadline.
+    """Grid, the planned seeds, then the runs that tell most as long as some fit; never past the clock's deadline.
 
     Raises:
         InputError: as `Sweeps.run`.
@@ -127,21 +131,51 @@ def run_pilot(sweeps: Sweeps, root: Path, design: Design, rates: MachineRates, i
     try:
         chosen = _tune(sweeps, root, design, rates)
         tuned = {(m, lr) for (m, n, seed, lr) in _done(sweeps) if (n, seed) == (design.grid_size, 0)}
-        for seed in range(MAX_SEEDS):
+        for seed in range(design.seeds):
             wanted = [(m, n, seed, chosen[m]) for m in design.models for n in design.sizes]
             # The rates that were tried come with every seed, so that their means stay comparable.
             wanted += [(m, design.grid_size, seed, lr) for m, lr in sorted(tuned) if lr != chosen[m]]
             done = _done(sweeps)
             due = [cell for cell in wanted if cell not in done]
             expected = sweep_seconds(design, _measured(design, rates, done), [c[:2] for c in due], images)
-            if due and seed >= design.seeds and expected > sweeps.clock.left():
-                return _progress(sweeps, design, chosen, complete=True)
             if due:
                 sweeps.say(f"seed {seed}: {len(due)} runs at {len(design.sizes)} sizes, about {expected:.0f} s")
                 sweeps.run(root, sweeps.sweep, _cells_text(due), design.overrides)
-        return _progress(sweeps, design, chosen, complete=True)
+        _spend(sweeps, root, design, rates, chosen, images)
+        more = _more(sweeps, design, rates, chosen)
+        return dataclasses.replace(_progress(sweeps, design, chosen, complete=True), more=more)
     except TimeUp:
         return _progress(sweeps, design, chosen, complete=False)
+
+
+def _at_chosen(sweeps: Sweeps, chosen: Mapping[str, float]) -> dict[Wanted, Record]:
+    return {(m, n, s): r for (m, n, s, lr), r in _done(sweeps).items() if lr == chosen.get(m)}
+
+
+def _spend(
+    sweeps: Sweeps, root: Path, design: Design, rates: MachineRates, chosen: Mapping[str, float], images: int
+) -> None:
+    """Batches of the runs that tell most, until none fits or every size has MAX_SEEDS seeds."""
+    while True:
+        done = _at_chosen(sweeps, chosen)
+        note_design(sweeps.folder, records(sweeps.folder))
+        measured = _measured(design, rates, _done(sweeps))
+        left = sweeps.clock.left()
+        due = choose_runs(sweeps.folder, design, measured, done, seconds=left, images=images)
+        if not due:
+            return
+        sweeps.say(f"seeds where they tell most: {len(due)} runs, {left:.0f} s are left")
+        sweeps.run(root, sweeps.sweep, _cells_text((*key, chosen[key[0]]) for key in due), design.overrides)
+        if not _at_chosen(sweeps, chosen).keys() & set(due):
+            return  # runs that leave no record would be chosen again and again
+
+
+def _more(sweeps: Sweeps, design: Design, rates: MachineRates, chosen: Mapping[str, float]) -> str:
+    """What double the training time would buy, in one sentence."""
+    done = _done(sweeps)
+    seconds = sum(r.train_seconds or 0.0 for r in done.values()) / rates.workers
+    measured = _measured(design, rates, done)
+    return double_time(sweeps.folder, design, measured, _at_chosen(sweeps, chosen), seconds=seconds)
 
 
 def _measured(design: Design, rates: MachineRates, done: Mapping[PilotCell, Record]) -> MachineRates:

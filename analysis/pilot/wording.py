@@ -115,7 +115,9 @@ def _basis(advices: Sequence[Advice], found: Look, design: Design, progress: Pil
     if not progress.complete:
         lines.append(f"stopped early: {count} complete seed{'' if count == 1 else 's'}; the same command goes on")
     else:
-        lines.append(f"{count} seed{'' if count == 1 else 's'} of each size, within {duration(limit)}")
+        seeds = f"{count} seed{'' if count == 1 else 's'} of each size, more where they tell most"
+        lines.append(f"{seeds}, within {duration(limit)}")
+        lines += [progress.more] if progress.more else []
     if not today.held_back:
         lines.append(verdict_sentence(today.crossover))
     if today.crossover.axis == "train_size" and design.sizes[-1] < today.train_size:
