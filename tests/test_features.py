@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -147,3 +151,60 @@ def test_another_way_of_computing_has_another_folder(tmp_path: Path) -> None:
     ways = [["abc", 32], ["abc", 48], ["abd", 32]]
     assert len({store_folder(tmp_path, way) for way in ways}) == 3
     assert store_folder(tmp_path, ways[0]) == store_folder(tmp_path, ["abc", 32])
+
+
+_EXTRACTION = """
+import sys, time
+import torch
+from scaling.data.splits import load_splits
+from scaling.study.command import cells_of
+from scaling.training import features
+
+log, words, fill = sys.argv[1], sys.argv[2:], features.fill
+
+def logged(store, digests, compute):
+    def rows(places):
+        with open(log, "ab") as file:
+            file.write(digests[places].tobytes())
+        time.sleep(0.05)
+        return compute(places)
+    return fill(store, digests, rows)
+
+features.fill = logged
+(cell,) = cells_of(words)
+features.frozen_features(cell, load_splits(cell.data, torch.device("cpu")), torch.device("cpu"))
+"""
+
+
+@pytest.mark.slow
+def test_twenty_kills_leave_no_wrong_row_and_cost_a_block_each(
+    make_cell: Callable, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [*WORDS, f"init_from={kept}", "adapt=probe", "data.test_size=9000"]
+    monkeypatch.setenv("SCALING_CACHE", str(tmp_path / "killed"))
+    rng, kills, logs = np.random.default_rng(0), 0, []
+    while True:
+        logs.append(tmp_path / f"{len(logs)}.log")
+        child = subprocess.Popen([sys.executable, "-c", _EXTRACTION, str(logs[-1]), *words, f"out={tmp_path}/runs"])
+        while child.poll() is None and not logs[-1].exists():
+            time.sleep(0.01)
+        if kills < 20:
+            time.sleep(rng.uniform(0, 0.15))
+            child.kill()
+        status = child.wait(timeout=300)
+        if status == 0:
+            break
+        assert status == -signal.SIGKILL
+        kills += 1
+    computed = [[row.tobytes() for row in np.fromfile(log, dtype="<u8").reshape(-1, 2)] for log in logs if log.exists()]
+    for i, rows in enumerate(computed):
+        later = {row for others in computed[i + 1 :] for row in others}
+        assert not later & set(rows[: -stored.BLOCK])  # all but the block that it was at
+    assert kills == 20
+    cell = make_cell(*words)
+    splits = load_splits(cell.data, CPU)
+    found = frozen_features(cell, splits, CPU)
+    monkeypatch.setenv("SCALING_CACHE", str(tmp_path / "whole"))
+    undisturbed = frozen_features(cell, splits, CPU)
+    for name in ("train", "val", "test"):
+        np.testing.assert_allclose(getattr(found, name), getattr(undisturbed, name), atol=1e-5)
