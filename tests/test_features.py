@@ -18,7 +18,7 @@ from scaling.data.features.store import FeatureStore, fill, store_folder
 from scaling.data.splits import load_splits
 from scaling.training import features
 from scaling.training.cell import run_cell
-from scaling.training.features import FeatureError, FrozenModel, frozen_features
+from scaling.training.features import FeatureError, FrozenModel, frozen_features, last_linear
 from scaling.training.started import build
 
 CPU = torch.device("cpu")
@@ -90,6 +90,15 @@ def test_a_model_in_training_mode_gives_no_features(make_cell: Callable, kept: P
                 frozen.rows(splits.test, places, batch=4)
             module.eval()
     assert (frozen.rows(splits.test, places, batch=4) == before).all()
+
+
+def test_a_convolution_of_one_place_is_a_head_too() -> None:
+    """BiT's in timm; one that still has places, and is averaged after, is none."""
+    parts = [torch.nn.Conv2d(3, 8, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Conv2d(8, 5, 1), torch.nn.Flatten()]
+    few = torch.rand(2, 3, 9, 9)
+    assert last_linear(torch.nn.Sequential(*parts), few) is parts[2]
+    with pytest.raises(FeatureError, match="one linear layer"):
+        last_linear(torch.nn.Sequential(parts[0], parts[2], parts[1], parts[3]), few)
 
 
 def test_the_store_keeps_rows_by_their_picture(tmp_path: Path) -> None:

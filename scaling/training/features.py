@@ -57,8 +57,12 @@ def batch_of(image_size: int, device: torch.device) -> int:
     return max(1, min(TABLE[device.type].eval_batch, _PIXELS.get(device.type, _PIXELS["cpu"]) // image_size**2))
 
 
-def last_linear(model: nn.Module, images: torch.Tensor) -> nn.Linear:
-    """The linear layer that gives the logits.
+def _is_linear(module: nn.Linear | nn.Conv2d) -> bool:
+    return isinstance(module, nn.Linear) or (module.kernel_size == (1, 1) and module.groups == 1)
+
+
+def last_linear(model: nn.Module, images: torch.Tensor) -> nn.Linear | nn.Conv2d:
+    """The linear layer that gives the logits; a convolution of one place is one, too (BiT's).
 
     Args:
         model: in evaluation mode.
@@ -67,13 +71,14 @@ def last_linear(model: nn.Module, images: torch.Tensor) -> nn.Linear:
     Raises:
         FeatureError: the logits are not what one linear layer gives.
     """
-    seen: list[tuple[nn.Linear, torch.Tensor]] = []
+    seen: list[tuple[nn.Linear | nn.Conv2d, torch.Tensor]] = []
 
     def note(module: nn.Module, _: Any, output: torch.Tensor) -> None:
-        assert isinstance(module, nn.Linear)
-        seen.append((module, output))
+        assert isinstance(module, nn.Linear | nn.Conv2d)
+        seen.append((module, output.flatten(1) if isinstance(module, nn.Conv2d) else output))
 
-    hooks = [module.register_forward_hook(note) for module in model.modules() if isinstance(module, nn.Linear)]
+    linear = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d) and _is_linear(m)]
+    hooks = [module.register_forward_hook(note) for module in linear]
     try:
         logits = model(images)
     finally:
