@@ -29,7 +29,8 @@ from analysis.estimator.rows.table import read_results
 COST_EXPONENT = 1.5  # of a run's cost in n, of simulated sweeps
 COMPARED = metric_of("test_error")
 LOOKED_AFTER = 4  # runs between two looks of simulated sweeps
-WORKERS = 2  # the same of recorded ones
+REPLAY_WORKERS = 2  # the same of recorded ones
+NEARLY_WHOLE = 0.9  # of the runs of the fullest question: with fewer, a recorded grid is not at its end
 CELLS = tuple(
     SimulatedCell(truth, place, 0.05, "8x5")
     for place, truths in {
@@ -158,6 +159,8 @@ def read_played(path: Path) -> list[Row]:
 def _kept(path: Path, keys: Sequence[tuple[str, int]], play_one: Callable[[str, int], Played]) -> list[Row]:
     """The rows of these (name, draw): those that the file does not hold yet are played and added to it."""
     known = {(r["name"], r["draw"]): r for r in read_played(path)}
+    if path.exists() and not path.read_bytes().endswith(b"\n"):
+        path.write_bytes(path.read_bytes() + b"\n")  # after a line that was cut off
     for name, draw in keys:
         if (name, draw) not in known:
             row = {"name": name, "draw": draw} | played_row(play_one(name, draw))
@@ -240,7 +243,9 @@ def recorded_questions(path: Path) -> Iterator[tuple[str, pd.DataFrame]]:
     """
     parts = read_results(TableArguments(results=(path,))).parts()
     whole = max(len(rows) for _, rows in parts)
-    for key, rows in (part for part in parts if len(part[1]) == whole):
+    for key, rows in (part for part in parts if len(part[1]) >= NEARLY_WHOLE * whole):
+        if "name" not in rows.columns:
+            rows = rows.assign(name=[f"run-{i}" for i in range(len(rows))])
         shown = ", ".join(f"{k} {v}" for k, v in key.items() if k in ("locality", "data_fingerprint") and v is not None)
         grid = [
             any(word.startswith("optim.lr=") for word in overrides_of({"overrides": words}) or ())
@@ -288,7 +293,7 @@ def replay_tables(folder: Path, options: Row) -> list[str]:
         tables = {name: (rows, cost) for name, rows, cost in questions}
 
         def replay(name: str, draw: int, tables: Any = tables) -> Played:
-            return play(*tables[name], batch=WORKERS, target=REPLAYED)
+            return play(*tables[name], batch=REPLAY_WORKERS, target=REPLAYED)
 
         rows = _kept(Path(options["played"]), [(n, 0) for n in tables], replay)
         s = summary_of(rows)
