@@ -32,13 +32,8 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decoded images go beside the test's other files, in this process and in those that it starts; what was measured
-    of precisions is the session's, since it takes seconds."""
-    measured = tmp_path_factory.getbasetemp() / "precision"
-    measured.mkdir(exist_ok=True)
-    (tmp_path / "decoded").mkdir(mode=0o700)
-    (tmp_path / "decoded" / "precision").symlink_to(measured, target_is_directory=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoded images go beside the test's other files, in this process and in those that it starts."""
     monkeypatch.setenv("SCALING_CACHE", str(tmp_path / "decoded"))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))  # a user's own weights would change what a pilot does
 

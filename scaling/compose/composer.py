@@ -117,6 +117,9 @@ class Composer:
             self._shapes[groups] = PlainShape.of(self._grouped(read)[0])
         shape = self._shapes[groups]
         own = [word for word in read if word.plain and shape.takes(word.key, word.value)]
+        # A word for several settings at once (data.strokes={...}) may come before or after one for one of them.
+        wide = tuple(f"{word.key}." for word in read if word.plain and word not in own)
+        own = [word for word in own if not word.key.startswith(wide)] if wide else own
         shared = tuple(word.text for word in read if word not in own)
         if shared not in self._cells:
             config, choices = self.compose(shared)

@@ -92,6 +92,15 @@ def test_a_recipe_gives_the_same_cells(tmp_path: Path) -> None:
         assert composer.job(job).added
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_words_that_set_one_setting_the_last_one_counts(turned: bool) -> None:
+    composer, _ = read_command([])
+    words = ["data.strokes.noise=0.5", "data.strokes={noise:0.1}"]
+    ours, theirs = _both(composer, words[::-1] if turned else words)
+    assert ours == theirs
+    assert composer.job(words[::-1] if turned else words).cell.data.strokes.noise == (0.5 if turned else 0.1)
+
+
 def test_few_cells_are_composed(monkeypatch: pytest.MonkeyPatch) -> None:
     """What makes 20,000 cells a matter of seconds: OmegaConf is asked for each set of group choices, not each cell."""
     composer, words = read_command(["-m", "model=resnet8,vit_mu", "seed=" + ",".join(map(str, range(30)))])
