@@ -57,12 +57,20 @@ def batch_of(image_size: int, device: torch.device) -> int:
     return max(1, min(TABLE[device.type].eval_batch, _PIXELS.get(device.type, _PIXELS["cpu"]) // image_size**2))
 
 
-def _is_linear(module: nn.Linear | nn.Conv2d) -> bool:
-    return isinstance(module, nn.Linear) or (module.kernel_size == (1, 1) and module.groups == 1)
+def _is_linear(module: nn.Module) -> bool:
+    """A convolution of one place is a linear layer, too: the head of timm's BiT."""
+    return isinstance(module, nn.Linear) or (
+        isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1) and module.groups == 1
+    )
 
 
-def last_linear(model: nn.Module, images: torch.Tensor) -> nn.Linear | nn.Conv2d:
-    """The linear layer that gives the logits; a convolution of one place is one, too (BiT's).
+def _of_image(values: torch.Tensor) -> torch.Tensor:
+    """(batch, any) of what a layer reads or gives: of tokens the first, as CLIP's ResNets pool after their last one."""
+    return values[:, 0] if values.ndim == 3 else values.flatten(1)
+
+
+def last_linear(model: nn.Module, images: torch.Tensor) -> nn.Module:
+    """The linear layer that gives the logits.
 
     Args:
         model: in evaluation mode.
@@ -71,14 +79,12 @@ def last_linear(model: nn.Module, images: torch.Tensor) -> nn.Linear | nn.Conv2d
     Raises:
         FeatureError: the logits are not what one linear layer gives.
     """
-    seen: list[tuple[nn.Linear | nn.Conv2d, torch.Tensor]] = []
+    seen: list[tuple[nn.Module, torch.Tensor]] = []
 
     def note(module: nn.Module, _: Any, output: torch.Tensor) -> None:
-        assert isinstance(module, nn.Linear | nn.Conv2d)
-        seen.append((module, output.flatten(1) if isinstance(module, nn.Conv2d) else output))
+        seen.append((module, _of_image(output)))
 
-    linear = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d) and _is_linear(m)]
-    hooks = [module.register_forward_hook(note) for module in linear]
+    hooks = [module.register_forward_hook(note) for module in model.modules() if _is_linear(module)]
     try:
         logits = model(images)
     finally:
@@ -111,7 +117,7 @@ class FrozenModel:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             self.model(self.splits.inputs(images))
         assert self._read is not None
-        return self._read.flatten(1).float().cpu().numpy()
+        return _of_image(self._read).float().cpu().numpy()
 
     def rows(self, images: ImageSet, places: np.ndarray, *, batch: int) -> np.ndarray:
         """float32 (len(places), dim) of the images at some places of a split."""
