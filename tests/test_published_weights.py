@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,8 +24,9 @@ from scaling.models.positions import resize_pos_embed
 from scaling.models.weights import fit_weights, load_weights, read_weights
 from scaling.records.replay import replayed
 from scaling.study.command import cells_of
-from scaling.training import features
+from scaling.training import features, started
 from scaling.training.features import frozen_features
+from scaling.training.started import content_fingerprint
 
 NAMES = sorted(path.stem for path in (CONF / "weights").glob("*.yaml") if path.stem != "none")
 
@@ -111,6 +113,25 @@ def test_a_file_in_the_cache_is_found(make_cell: Callable, tmp_path: Path) -> No
     assert cell.start == str(place)
     assert len(cell.start_fingerprint) == 16
     assert cell.start_facts.size == 1281167
+
+
+def test_one_checkpoint_has_one_fingerprint_by_name_and_by_file(
+    make_cell: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    state = timm.create_model("deit_tiny_patch16_224").state_dict()
+    torch.save({"model": {f"module.{key}": value for key, value in state.items()}}, tmp_path / "one.pth")
+    torch.save(state | {"cls_token": state["cls_token"] + 1}, tmp_path / "other.pth")
+    monkeypatch.setattr(started, "named_weights", lambda name: state)
+    root = _folder(tmp_path / "img")
+    words = ("data=folder", f"data.root={root}", "data.train_size=8", "data.image_size=32", "weights=deit_ti")
+    files = [f"weights.file={tmp_path}/{name}.pth" for name in ("one", "other")]
+    named, one, other = (content_fingerprint(make_cell(*words, *more)) for more in ([], [files[0]], [files[1]]))
+    assert re.fullmatch("[0-9a-f]{16}", named or "")
+    assert named == one
+    assert other != one
+    monkeypatch.setattr(started, "read_weights", lambda path: {})
+    assert content_fingerprint(make_cell(*words, files[1])) == other  # it is remembered
 
 
 def _reference(name: str, size: int) -> tuple[nn.Module, Callable]:

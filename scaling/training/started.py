@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 
 import torch
 
@@ -14,6 +15,7 @@ from scaling.models.devices import TABLE
 from scaling.models.library_weights import named_weights
 from scaling.models.weights import State, load_weights, read_weights
 from scaling.records.files import cache_folder, try_write_whole
+from scaling.records.record import FILE_NAME
 
 
 def build(cell: CellConfig, *, channels: int, device: torch.device) -> torch.nn.Module:
@@ -46,17 +48,26 @@ def _state(start: str, *, named: bool) -> State:
 
 
 def content_fingerprint(cell: CellConfig) -> str | None:
-    """16 hex digits of the weights that a cell starts from; None for a fresh start. Those of published names are
-    remembered in the cache: to read them takes a second or more."""
-    if cell.start is None or not _is_name(cell):
+    """16 hex digits of the weights that a cell starts from, the same whether a name or a file brings them; None for a
+    fresh start. Of a run's own weights it is that of its file. They are remembered in the cache: to read weights takes
+    a second or more."""
+    if cell.start is None or cell.untrained:
         return cell.start_fingerprint or None
-    key = hashlib.sha256(cell.start.encode()).hexdigest()[:32]
+    named = _is_name(cell)
+    if not named and not _is_checkpoint(Path(cell.start)):
+        return cell.start_fingerprint or None
+    key = hashlib.sha256((cell.start if named else cell.start_fingerprint).encode()).hexdigest()[:32]
     memory = cache_folder(cell.data.cache) / "weights" / f"{key}.fingerprint"
     if memory.is_file() and re.fullmatch("[0-9a-f]{16}", known := memory.read_text()):
         return known
     digest = hashlib.sha256()
-    for name, value in sorted(_state(cell.start, named=True).items()):
+    for name, value in sorted(_state(cell.start, named=named).items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.contiguous().view(torch.uint8).numpy().data if value.ndim else str(value.item()).encode())
     try_write_whole(memory, digest.hexdigest()[:16].encode())
     return digest.hexdigest()[:16]
+
+
+def _is_checkpoint(start: Path) -> bool:
+    """A file of weights that is not of a run of ours: what made those is known by the run."""
+    return start.is_file() and not (start.parent / FILE_NAME).exists()
