@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import timm
 import torch
 
-BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+from analysis import find_crossover
+from scaling.records.wrong_images import read_wrong_images
+
+ROOT = Path(__file__).resolve().parent.parent
+BENCHMARKS, RESULTS = ROOT / "benchmarks", ROOT / "results" / "transfer-cifar10"
 
 
 @pytest.fixture
@@ -120,3 +126,22 @@ def test_published_features_are_probed(published: Any, name: str) -> None:
     features = network(images)
     probe = published.fit_ridge(published.NestedSums(features, labels, 3), 30, features[30:45], labels[30:45])
     assert (probe.scores(features[45:]).argmax(1) == labels[45:]).all()
+
+
+def test_the_published_rows_and_bits_are_of_one_make() -> None:
+    rows = pd.read_csv(RESULTS / "results.csv")
+    wrong = read_wrong_images(RESULTS / "wrong.npz")
+    assert len(rows) == len(wrong) == 2 * 9 * 5
+    for row in rows.itertuples():
+        bits = wrong[str(row.config_hash)]
+        assert bits.test.mean() == pytest.approx(row.test_error, abs=1e-12)
+        assert len(bits.test) == row.test_examples
+        assert bits.val.mean() == pytest.approx(row.val_error, abs=1e-12)
+        assert len(bits.val) == row.val_examples == max(row.train_size // 4, 40)
+
+
+def test_the_published_answer_is_that_of_its_rows() -> None:
+    found = find_crossover(pd.read_csv(RESULTS / "results.csv")).verdict
+    (group,) = json.loads((RESULTS / "crossover.json").read_text())["groups"]
+    assert (found.verdict, found.direction) == (group["verdict"], group["direction"]) == ("observed", "vit_overtakes")
+    assert found.crossover_size == pytest.approx(group["crossover_size"], rel=0.1)  # the rows alone, without the bits
