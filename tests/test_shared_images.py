@@ -270,6 +270,25 @@ def test_the_ratio_gains_what_single_curves_lose(folder: Path) -> None:
     assert ratio < 0.95 * ratio_before
 
 
+def test_leads_scatter_as_a_bootstrap_over_the_test_images_says(folder: Path) -> None:
+    """To 5%: the mean lead, and how it changes from the smallest to the largest size, of all runs drawn at once."""
+    rows = rows_of(folder).sort_values(["model", "train_size"])
+    scores = image_scores(rows)
+    assert scores is not None
+    sides = [(rows["model"] == m).to_numpy() for m in MODELS]
+    vit, cnn = join([points_of(rows[s], metric="test_error", axis="train_size", scores=scores[s]) for s in sides])
+    covariance = np.block(
+        [[vit.test_noise, vit.common @ cnn.common.T], [cnn.common @ vit.common.T, cnn.test_noise]]
+    )  # as the draws of two curves have it
+    bits = np.stack([np.unpackbits(np.load(p)["test"], count=2000) for p in rows["wrong_file"]]).astype(float)
+    drawn = np.random.default_rng(0).multinomial(2000, np.full(2000, 1 / 2000), size=4000)
+    logs = np.log(bits @ drawn.T / 2000)  # (runs, resamples)
+    points = np.concatenate([logs[s].reshape(len(SIZES), 2, -1).mean(axis=1) for s in sides])
+    for of_size in (np.full(len(SIZES), 1 / len(SIZES)), np.array([-1.0, 0, 0, 0, 0, 1])):
+        lead = np.concatenate([of_size, -of_size])
+        assert np.sqrt(lead @ covariance @ lead) == pytest.approx((lead @ points).std(), rel=0.05)
+
+
 def test_simulated_runs_share_their_images() -> None:
     rng = np.random.default_rng(0)
     error = np.array([0.6, 0.6, 0.1])
