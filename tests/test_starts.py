@@ -168,3 +168,26 @@ def test_public_tables_say_what_was_fitted(shared_data: Path, name: str, metric:
     assert {key["adapt"] for key, _ in found.parts()} == adapts
     assert {key["init"] for key, _ in found.parts()} == {"pretrained"}
     assert len(found.parts()) == len(adapts)
+
+
+def test_the_halves_page_says_what_their_table_and_bits_say() -> None:
+    """Means of the frozen runs in the README, and each run's own bits behind its error."""
+    folder = Path(__file__).resolve().parents[1] / "results" / "transfer-cifar10" / "halves"
+    table = pd.read_csv(folder / "results.csv")
+    probes = table[table["adapt"] == "probe"]
+    means = probes.groupby(["model", "pretrain_size", "train_size"])["test_error"].mean()
+    names = {"ResNet-8 (CNN)": "resnet8", "ViT 48x3": "vit_w48d3"}
+    rows = 0
+    for line in (folder / "README.md").read_text(encoding="utf-8").splitlines():
+        name, source, *cells = [*(part.strip() for part in line.strip("|").split("|")), ""]
+        if name in names and source not in ("scratch", "frozen"):
+            size = 0 if source == "untrained" else int(source.replace(",", ""))
+            assert [float(cell) for cell in cells[:-1]] == pytest.approx(means[names[name], size].tolist(), abs=6e-4)
+            rows += 1
+    assert rows == 14
+    with np.load(folder / "wrong.npz") as bits:
+        for row in probes.to_dict("records"):
+            count = int(bits[f"{row['config_hash']}/test_count"])
+            wrong = np.unpackbits(bits[f"{row['config_hash']}/test"], count=count)
+            assert wrong.mean() == pytest.approx(row["test_error"])
+    assert (probes["pretrain_leaks"].dropna() == 0).all()
