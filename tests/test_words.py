@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 from synthetic import as_table, make_sweep
 
+from analysis.estimator.crossover.crossings import Crossing
 from analysis.estimator.crossover.find_crossover import Crossover, find_crossover
 from analysis.estimator.crossover.verdict import Known, Lean, Verdict
 from analysis.estimator.crossover.wording import interval, measured, number, short_verdict, title, verdict_sentence
@@ -99,6 +100,13 @@ def test_what_is_known_comes_first_where_nothing_can_be_claimed(answer: Crossove
     assert "the CNN is ahead of the ViT from 128 to 4,096 images (P = 0.99). Not identifiable: the ViT may" in leaning
     assert "near 9,000 images (90% interval from 6,000, no upper end), a 2.20" in leaning
     assert "P = 0.71; runs beyond 4,096 images would settle it." in leaning
+    # A lead at the end and a likely crossing inside: what is not clear is who leads before it.
+    values = {
+        "known": Known("vit", 2048.0, 4096.0, 0.96),
+        "crossings": (Crossing(900.0, "vit_overtakes", (None, 2000.0), 0.8),),
+    }
+    inside = verdict_sentence(with_verdict(answer, "not_identifiable", **values))
+    assert "more seeds from 128 to 900 images, or smaller sizes, would settle it." in inside
 
 
 def test_level_families_are_chosen_by_other_grounds(answer: Crossover) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from analysis.estimator.audit.of_weights import unlike_starts
-from analysis.estimator.crossover.crossings import HORIZON, Interval
+from analysis.estimator.crossover.crossings import HORIZON, LIKELY, Crossing, Interval
 from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.verdict import Verdict
 from scaling.records.question import QUESTION
@@ -163,6 +163,13 @@ def _without_curve(crossover: Crossover) -> str:
     )
 
 
+def _likely_inside(verdict: Verdict) -> Crossing | None:
+    """The one crossing that is more likely than not, where it lies inside the measured sizes."""
+    likely = [c for c in verdict.crossings if c.probability > LIKELY]
+    inside = len(likely) == 1 and verdict.fit_range is not None and likely[0].size <= verdict.fit_range[1]
+    return likely[0] if inside else None
+
+
 def _open(crossover: Crossover) -> str:
     """What the curves leave open: a crossing that is leaned to, or whether there is one."""
     verdict, axis = crossover.verdict, crossover.axis
@@ -175,13 +182,11 @@ def _open(crossover: Crossover) -> str:
             f" ({interval(lean.interval, crossover.level)}), a {factor}\N{MULTIPLICATION SIGN} extrapolation; P ="
             f" {lean.probability:.2f}"
         )
-    reach, likely = (
-        measured(HORIZON * verdict.fit_range[1], axis),
-        [c for c in verdict.crossings if c.probability > 0.5],
-    )
-    if len(likely) == 1 and likely[0].size <= verdict.fit_range[1]:
-        place = f"near {amount(likely[0].size, axis)} ({interval(likely[0].interval, crossover.level)})"
-        return f"a crossing {place} has P = {likely[0].probability:.2f}, but the lead is not clear on both sides of it"
+    likely = _likely_inside(verdict)
+    if likely is not None:
+        place = f"near {amount(likely.size, axis)} ({interval(likely.interval, crossover.level)})"
+        return f"a crossing {place} has P = {likely.probability:.2f}, but the lead is not clear on both sides of it"
+    reach = measured(HORIZON * verdict.fit_range[1], axis)
     text = f"whether they cross up to {reach}, P(crossing) = {verdict.p_crossing:.2f}"
     bounds = verdict.interval
     if bounds is not None and bounds[0] is not None and bounds[1] is None:
@@ -215,8 +220,12 @@ def known_words(crossover: Crossover) -> str:
 def _settles(crossover: Crossover) -> str:
     verdict = crossover.verdict
     assert verdict.fit_range is not None
-    high = verdict.fit_range[1]
+    low, high = verdict.fit_range
     if verdict.known is not None and verdict.known.last >= high:
+        likely = _likely_inside(verdict)
+        if likely is not None and verdict.known.first > low:  # what is missing is the other family's lead before it
+            start = f"from {measured(low)} to {amount(likely.size, crossover.axis)}"
+            return f"more seeds {start}, or smaller sizes, would settle it"
         return f"runs beyond {measured(high, crossover.axis)} would settle it"
     return f"more runs near {measured(high, crossover.axis)} or beyond would settle who leads there"
 
