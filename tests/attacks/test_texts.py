@@ -25,6 +25,7 @@ from analysis.arguments import parse_table
 from analysis.estimator.rows.table import csv_text, load
 from analysis.report.command import main as report
 from scaling.config import ConfigError
+from scaling.disk import find_items
 from scaling.disk import main as disk
 from scaling.records.files import defused, make_private, sealed, try_write_whole, undefused, unsealed, write_together
 from scaling.records.record import write_record
@@ -56,7 +57,10 @@ class _Tags(HTMLParser):
 def test_a_report_escapes_what_rows_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     plain = _rows().assign(model=_rows()["family"])
-    for name, table in (("odd", _rows(data=f"=cmd|' /C calc'!A0{ODD}", note="@SUM(1)")), ("plain", plain)):
+    for name, table in (
+        ("odd", _rows(data=f"=cmd|' /C calc'!A0{ODD}", note="@SUM(1)", wandb_url="javascript:alert(7)")),
+        ("plain", plain),
+    ):
         table.to_csv(tmp_path / f"{name}.csv", index=False)
         assert report([f"results={name}.csv", f"out={name}", "figures=none", "audit=off"]) == 0
     pages = {name: (tmp_path / name / "report.html").read_text(encoding="utf-8") for name in ("odd", "plain")}
@@ -65,6 +69,7 @@ def test_a_report_escapes_what_rows_say(tmp_path: Path, monkeypatch: pytest.Monk
         tags[name].feed(page)
     assert tags["odd"].scripts == tags["plain"].scripts  # none that the rows brought
     assert tags["odd"].odd == []
+    assert "javascript:alert(7)" not in pages["odd"]  # where a run's page would be linked
     markdown = (tmp_path / "odd" / "report.md").read_text(encoding="utf-8")
     assert "<script" not in markdown.replace("\\<script", "")
     for path in (tmp_path / "odd").rglob("*.csv"):
@@ -122,12 +127,13 @@ def test_disk_follows_no_link_out(tmp_path: Path, capsys: pytest.CaptureFixture[
     for place in (outside / "cell", outside / "wandb", tmp_path / "runs" / "mine" / "cell"):
         place.mkdir(parents=True)
         for name in ("record.json", "weights.pt", "run.wandb"):
-            (place / name).write_bytes(b"x" * 10)
+            (place / name).write_bytes(b"x" * (10_000 if place == outside / "wandb" else 10))
     runs = tmp_path / "runs"
     (runs / "linked").symlink_to(outside)
     (runs / "mine" / "other").symlink_to(outside / "cell")
     (runs / "mine" / "wandb").symlink_to(outside / "wandb")
     (runs / "mine" / "cell" / "best.pt").symlink_to(outside / "cell" / "weights.pt")
+    assert sum(item.size for item in find_items(runs)) < 10_000
     assert disk([f"out={runs}", "remove=weights,wandb,checkpoints,damaged,report"]) == 0
     assert len(list(outside.rglob("*"))) == 8
     assert not (runs / "mine" / "cell" / "weights.pt").exists()
