@@ -79,10 +79,11 @@ def test_what_the_cache_cannot_hold_or_tell_is_measured(make_cell: Callable, bot
     measured = both(2)
     make_cell("precision=auto", *WORDS)
     [kept] = (tmp_path / "own" / "precision").iterdir()
-    kept.write_bytes(kept.read_bytes().replace(b"bf16", b"fp16"))
+    whole = kept.read_bytes()
+    kept.write_bytes(whole.replace(b'"precision": "bf16"', b'"precision": "fp32"'))
     precision._known.clear()
     assert make_cell("precision=auto", *WORDS).precision == "bf16"
-    assert b"fp16" not in kept.read_bytes()
+    assert kept.read_bytes() == whole
     kept.unlink()
     kept.parent.rmdir()
     kept.parent.write_text("no folder")
