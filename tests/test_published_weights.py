@@ -122,7 +122,8 @@ def test_one_checkpoint_has_one_fingerprint_by_name_and_by_file(
     state = timm.create_model("deit_tiny_patch16_224").state_dict()
     torch.save({"model": {f"module.{key}": value for key, value in state.items()}}, tmp_path / "one.pth")
     torch.save(state | {"cls_token": state["cls_token"] + 1}, tmp_path / "other.pth")
-    monkeypatch.setattr(started, "named_weights", lambda name: state)
+    patches = state["patch_embed.proj.weight"].to(memory_format=torch.channels_last)  # the same numbers, laid otherwise
+    monkeypatch.setattr(started, "named_weights", lambda name: state | {"patch_embed.proj.weight": patches})
     root = _folder(tmp_path / "img")
     words = ("data=folder", f"data.root={root}", "data.train_size=8", "data.image_size=32", "weights=deit_ti")
     files = [f"weights.file={tmp_path}/{name}.pth" for name in ("one", "other")]
@@ -130,6 +131,9 @@ def test_one_checkpoint_has_one_fingerprint_by_name_and_by_file(
     assert re.fullmatch("[0-9a-f]{16}", named or "")
     assert named == one
     assert other != one
+    ones = {"one": torch.rand(5, 4, 1, 1).to(memory_format=torch.channels_last)}  # contiguous, and its last stride is 4
+    assert re.fullmatch("[0-9a-f]{16}", started.state_fingerprint(ones))
+    assert started.state_fingerprint(ones) == started.state_fingerprint({"one": ones["one"].clone().contiguous()})
     monkeypatch.setattr(started, "read_weights", lambda path: {})
     assert content_fingerprint(make_cell(*words, files[1])) == other  # it is remembered
 

@@ -60,11 +60,18 @@ def content_fingerprint(cell: CellConfig) -> str | None:
     memory = cache_folder(cell.data.cache) / "weights" / f"{key}.fingerprint"
     if memory.is_file() and re.fullmatch("[0-9a-f]{16}", known := memory.read_text()):
         return known
+    found = state_fingerprint(_state(cell.start, named=named))
+    try_write_whole(memory, found.encode())
+    return found
+
+
+def state_fingerprint(state: State) -> str:
+    """16 hex digits of names, types, shapes and values, however these lie in memory."""
     digest = hashlib.sha256()
-    for name, value in sorted(_state(cell.start, named=named).items()):
+    for name, value in sorted(state.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.contiguous().view(torch.uint8).numpy().data if value.ndim else str(value.item()).encode())
-    try_write_whole(memory, digest.hexdigest()[:16].encode())
+        flat = value.reshape(-1)  # of channels-last values the last stride is not 1, which a view of bytes needs
+        digest.update(flat.view(torch.uint8).numpy().data if value.ndim else str(value.item()).encode())
     return digest.hexdigest()[:16]
 
 

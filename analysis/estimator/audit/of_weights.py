@@ -160,7 +160,8 @@ def input_normalisation(selection: Selection, axis: str) -> Check | None:
             f"inputs normalised by other statistics than the weights expect, such as the subset's: {few(sorted(wrong))}"
         )
         return Check("input_normalisation", "failed", text)
-    if not known or any(words is None for words in told):
+    expected = has(rows, "pretrain_mean", "pretrain_std")
+    if not known or (not expected and any(words is None for words in told)):
         return Check(
             "input_normalisation", "unknown", "whether inputs were normalised as the weights expect is not known"
         )
