@@ -5,7 +5,6 @@ python -m analysis.repeats results=results/quickstart-seeds out=results/quicksta
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.arguments import TABLE_WORDS, InputError, TableArguments, run_command, with_table
-from analysis.estimator.crossover.find_crossover import Terms, answer
+from analysis.estimator.crossover.find_crossover import answer
+from analysis.estimator.crossover.questions import terms_of
 from analysis.estimator.crossover.wording import LABELS
 from analysis.estimator.rows.table import read_results
 from analysis.repeats.judged import Judged, judge_repeats, lead_bins
@@ -47,7 +47,7 @@ def ask(arguments: TableArguments) -> list[Judged]:
     parts = reading.parts()
     if len(parts) < 3:
         raise InputError(f"{len(parts)} question(s) in the table: repeats are judged by each other, at least 3")
-    terms = Terms(**{f.name: getattr(arguments, f.name) for f in dataclasses.fields(Terms)})
+    terms = terms_of(arguments)
     named = sorted(((_name(key, rows), key, rows) for key, rows in parts), key=lambda part: part[0])
     answers = [answer(key, rows, metric=reading.metric, axis=arguments.axis, terms=terms) for _, key, rows in named]
     try:
