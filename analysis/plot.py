@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from analysis.arguments import TABLE_KEYS, TABLE_WORDS, InputError, TableArguments, run_command, with_table
 from analysis.estimator.crossover.questions import find_crossovers
+from analysis.estimator.crossover.tables import law_contest
 from analysis.figures.mechanism import draw_examples, draw_run, read_run
 from analysis.figures.mechanism_sweep import draw_sweeps
 from analysis.figures.render import FIGURES, WHOLE, render
@@ -23,7 +24,8 @@ USAGE = f"""usage: python -m analysis.plot results=PATH figure=NAME [out=FILE] [
 
 Draws one figure in a paper's style.
   figure=NAME          of one question: curves (error against size), gap (ViT error over CNN error), residuals,
-                       learning_rates (the grids), parameters (error against model size); of all questions: overview
+                       learning_rates (the grids), parameters (error against model size), surface
+                       (where the joint laws cross, against training FLOPs and parameters); of all questions: overview
                        (small multiples), knob (crossover size against what was changed), modes (scratch, frozen and
                        fine-tuned), design (what an adaptive design knew against its cost)
   out=FILE             .png, .svg or .pdf; NAME.png by default
@@ -69,11 +71,14 @@ def run(arguments: TableArguments, own: dict[str, str]) -> int:
             "parameters": "no run says its num_params",
             "residuals": "no model has the 3 sizes that a curve needs",
             "gap": "no ViT and CNN with the 3 sizes that a curve needs",
+            "surface": "the families share no FLOPs of training and no number of parameters",
             "knob": "the questions do not differ in locality, image_size or num_classes",
             "overview": "there is one question only",
             "modes": "no images were tried in several modes (from scratch, frozen, fine-tuned)",
             "design": "no plan.jsonl of an adaptive design lies beside the runs",
         }
+        if name == "surface" and isinstance(why := law_contest(crossovers[int(wanted)]), str):
+            reasons[name] = why
         raise InputError(f"figure={name}: {reasons[name]}")
     if width or height:
         figure.set_size_inches(width or figure.get_figwidth(), height or figure.get_figheight())

@@ -24,13 +24,16 @@ from analysis.arguments import (
 )
 from analysis.estimator.crossover.modes import contest_sentence, mode_contests
 from analysis.estimator.crossover.questions import find_crossovers
+from analysis.estimator.crossover.tables import law_contest
+from analysis.estimator.crossover.wording import law_advice
 
 USAGE = f"""usage: python -m analysis.advise results=PATH train_size=N [key=value ...] [--json]
 
 Says for N images which family to use: a sentence first, evidence, caveats and commands below it; one answer per
 question in the results (filters.data=... keeps one).
   train_size=N         number of training images that you have (of the axis, if that is another)
-  train_flops=X        compare only models that train on N images within X FLOPs
+  train_flops=X        compare only models that train on N images within X FLOPs; with 3 model sizes of each
+                       family their joint laws say who leads there, too
   num_params=X         compare only models of at most X parameters
   --json               the same as JSON
 {TABLE_KEYS}"""
@@ -61,8 +64,17 @@ def advice_to_dict(advice: Advice, plan: NextRuns | None) -> dict[str, Any]:
             "chance": plan.chance,
             "unmended": list(plan.unfixed),
         },
+        **({"joint_laws": said} if (said := _laws(advice)) else {}),
         "group": advice.crossover.to_dict(),
     }
+
+
+def _laws(advice: Advice) -> str | None:
+    """What the joint laws say within the arithmetic, if one was given."""
+    flops = advice.limits.train_flops
+    if flops is None:
+        return None
+    return law_advice(advice.crossover, law_contest(advice.crossover), flops, advice.train_size)
 
 
 def _amount(own: dict[str, str], key: str) -> float | None:
@@ -92,7 +104,8 @@ def run(arguments: TableArguments, own: dict[str, str]) -> int:
         print(json.dumps(whole, indent=1, allow_nan=False, ensure_ascii=False))
         return 0
     print("".join(f"{sentence}\n\n" for sentence in modes), end="")
-    print("\n\n".join(text(advice, plan) for advice, plan in zip(advices, plans, strict=True)))
+    said = [f"\nModel sizes:\n  {laws}" if (laws := _laws(advice)) else "" for advice in advices]
+    print("\n\n".join(text(a, plan) + laws for a, plan, laws in zip(advices, plans, said, strict=True)))
     if len(advices) > 1:
         varying = [k for k in advices[0].crossover.key if len({str(a.crossover.key.get(k)) for a in advices}) > 1]
         print(f"\n{len(advices)} questions in these results; filters.{varying[0]}=... keeps one of them")

@@ -17,9 +17,12 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from analysis.design.history import history_of
+from analysis.estimator.crossover.crossings import HORIZON
 from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.modes import mode_contests
+from analysis.estimator.crossover.tables import law_contest
 from analysis.estimator.crossover.wording import short_verdict, title
+from analysis.estimator.curve.law_contest import make_surface
 from analysis.figures.across_questions import knobs, plot_knob
 from analysis.figures.curves import plot_curves, plot_gap
 from analysis.figures.design_cost import plot_cost
@@ -32,6 +35,7 @@ from analysis.figures.diagnostics import (
 )
 from analysis.figures.modes import plot_modes
 from analysis.figures.style import COLUMN, STYLE
+from analysis.figures.surface import plot_surface
 from scaling.records.files import cores
 
 
@@ -140,12 +144,33 @@ def draw_design(crossovers: Sequence[Crossover]) -> Figure | None:
         return figure
 
 
+def draw_surface(crossover: Crossover) -> Figure | None:
+    """A panel against training FLOPs and one against parameters, as far as the families share them; None without."""
+    contest = law_contest(crossover)
+    if isinstance(contest, str):
+        return None
+    images = (contest.images[0], HORIZON * contest.images[1])
+    found = [make_surface(contest, "train_flops", images)]
+    found += [make_surface(contest, "num_params", images)]
+    surfaces = [s for s in found if s is not None]
+    if not surfaces:
+        return None
+    with mpl.rc_context(STYLE):
+        figure, axes = _grid(len(surfaces), height=2.5)
+        for ax, surface in zip(axes, surfaces, strict=True):
+            plot_surface(ax, surface, largest=contest.images[1], level=crossover.level)
+        axes[0].legend(loc="best")
+        figure.suptitle(title(crossover.key))
+        return figure
+
+
 FIGURES: Mapping[str, Callable[[Crossover], Figure | None]] = {
     "curves": draw_curves,
     "gap": draw_gap,
     "residuals": draw_residuals,
     "learning_rates": draw_learning_rates,
     "parameters": draw_parameters,
+    "surface": draw_surface,
 }
 DOTS = 220  # per inch, of a PNG
 FORMATS = ("png", "svg", "pdf")

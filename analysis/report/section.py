@@ -18,6 +18,7 @@ from analysis.estimator.crossover.wording import (
     number,
     percent,
     short_verdict,
+    surface_sentence,
     title,
     verdict_sentence,
 )
@@ -45,6 +46,11 @@ CAPTIONS = {
     ),
     "learning_rates": "Validation error against learning rate where several were tried; the chosen rate is ringed.",
     "parameters": "What was measured against the parameters, a colour per size; lines join a family's models.",
+    "surface": (
+        "Where the families' joint laws cross (line, with its {level} band), against the FLOPs of a run, with the"
+        " largest measured models that keep within them, and against parameters; coloured where a family is ahead with"
+        " P >= .9; dotted: the most images measured. The verdicts do not rest on it."
+    ),
     "overview": "What was measured against size for every question; the crossing and its interval are shaded.",
     "modes": (
         "Every mode of each family: points are runs, lines the family's envelope in that mode, with its band, over the"
@@ -121,6 +127,11 @@ def _joint(crossover: Crossover) -> list[dict[str, str]]:
         values = {name: f"{row[name]:.3g} \N{PLUS-MINUS SIGN} {row[name + '_se']:.1g}" for name in LAW_NAMES}
         shown.append(values | {"family": FAMILY[row["family"]], "models": str(row["models"]), "runs": str(row["runs"])})
     return shown
+
+
+def _surface(crossover: Crossover) -> str:
+    contest = tables.law_contest(crossover)
+    return "" if isinstance(contest, str) else surface_sentence(crossover, contest)
 
 
 def _ratio(crossover: Crossover) -> str:
@@ -242,6 +253,7 @@ def section(crossover: Crossover, index: int, drawn: Drawn, pictures: Sequence[M
         "measured": _measured(crossover),
         "fits": _fits(crossover),
         "joint": _joint(crossover),
+        "surface": _surface(crossover),
         "joint_caption": CAPTIONS["joint"].format(metric=_fitted_label(crossover)),
         "left_out": _left_out(crossover),
     }

@@ -15,6 +15,7 @@ from analysis.estimator.crossover.find_crossover import Crossover
 from analysis.estimator.crossover.verdict import Verdict
 from analysis.estimator.crossover.wording import title
 from analysis.estimator.curve.joint_law import LAW_NAMES, bootstrap_joint, fit_joint
+from analysis.estimator.curve.law_contest import LAW_REPLICATES, LEAST_MODELS, LawContest, fit_contest, joint_runs
 from analysis.estimator.rows.selection import chosen_at
 from analysis.estimator.rows.table import defuse_table
 
@@ -128,19 +129,16 @@ def joint(crossover: Crossover) -> pd.DataFrame:
 
     Standard errors are those of 300 bootstrap replicates over the runs.
     """
-    table, rows = [], crossover.selection.fitted
+    table = []
     columns = ["family", "models", "runs", *(c for name in LAW_NAMES for c in (name, f"{name}_se"))]
-    if crossover.axis != "train_size" or "num_params" not in rows.columns:
+    if crossover.axis != "train_size":
         return pd.DataFrame(columns=columns)
-    known = rows[rows["num_params"].notna() & (rows[crossover.measure.column] > 0)]
-    for family, own in known.groupby("family"):
-        sizes = own.groupby("num_params")["train_size"].nunique()
-        own = own[own["num_params"].isin(sizes.index[sizes >= 4])]
-        if own["num_params"].nunique() < 3:
+    for family, own in joint_runs(crossover.selection.fitted, crossover.measure.column).items():
+        if own["num_params"].nunique() < LEAST_MODELS:
             continue
         data = (own["num_params"], own["train_size"], own[crossover.measure.column])
         law = fit_joint(*data)
-        errors = bootstrap_joint(law, *data, replicates=300).std(axis=0)
+        errors = bootstrap_joint(law, *data, replicates=LAW_REPLICATES).std(axis=0)
         values = {
             k: v
             for name, se in zip(LAW_NAMES, errors, strict=True)
@@ -148,6 +146,16 @@ def joint(crossover: Crossover) -> pd.DataFrame:
         }
         table.append({"family": family, "models": own["num_params"].nunique(), "runs": len(own)} | values)
     return pd.DataFrame(table, columns=columns)
+
+
+def law_contest(crossover: Crossover) -> LawContest | str:
+    """The families' joint laws against each other; a reason where there is nothing to compare."""
+    if crossover.axis != "train_size":
+        return "a joint law is one of images, and the axis is another"
+    if crossover.audited and crossover.failed_checks:
+        return f"the audit failed ({', '.join(c.code for c in crossover.failed_checks)})"
+    column = crossover.measure.column
+    return fit_contest(joint_runs(crossover.selection.fitted, column), column)
 
 
 def curve_table(crossover: Crossover) -> pd.DataFrame:

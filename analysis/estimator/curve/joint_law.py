@@ -173,6 +173,6 @@ def bootstrap_joint(
     data = _data(num_params, train_size, loss)
     k = len(data.log_n)
     weight = np.random.default_rng(seed).multinomial(k, np.full(k, 1 / k), size=replicates).T.astype(float)
-    centre = np.array([np.log(law.A), np.log(law.B), np.log(law.E), law.alpha, law.beta])
+    centre = np.array([np.log(law.A), np.log(law.B), np.log(max(law.E, 1e-300)), law.alpha, law.beta])
     theta, _ = _descend(np.tile(centre[:, None], (1, replicates)), data, weight, rounds=300, tolerance=1e-9)
     return np.concatenate([np.exp(theta[:3]), theta[3:]]).T
