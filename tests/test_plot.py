@@ -16,6 +16,8 @@ from analysis.figures.curves import plot_curves, plot_gap
 from analysis.figures.diagnostics import models_with_grids, plot_learning_rates, plot_parameters, plot_residuals
 from analysis.figures.render import FIGURES, draw_all, render
 
+PLAIN = [name for name in FIGURES if name != "surface"]  # that one needs three model sizes of each family
+
 
 @pytest.fixture(scope="module")
 def answer() -> Crossover:
@@ -94,14 +96,14 @@ def test_the_knob_shows_where_the_curves_cross_and_where_not(both: list[Crossove
 
 def test_all_figures_are_drawn_in_all_formats(both: list[Crossover]) -> None:
     drawn = draw_all(both, ("svg",))()
-    assert drawn.names == [list(FIGURES), list(FIGURES)]
+    assert drawn.names == [PLAIN, PLAIN]
     assert drawn.whole == ["overview", "knob"]  # all of these runs are from scratch and of a grid
     assert len(drawn.files) == 12
     assert all(content.startswith(b"<?xml") for content in drawn.files.values())
     assert draw_all(both[:1], ())().files == {}
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", PLAIN)
 def test_the_same_answer_gives_the_same_bytes(answer: Crossover, name: str) -> None:
     for kind in ("svg", "png", "pdf") if name == "curves" else ("svg",):
         first, second = (render(FIGURES[name](answer), kind, salt="a") for _ in range(2))

@@ -20,7 +20,7 @@ from analysis.estimator.curve.law_contest import (
     law_crossings,
     make_surface,
 )
-from analysis.figures.render import draw_surface
+from analysis.figures.render import draw_surface, render
 from analysis.plot import main as plot
 
 LAWS = {"vit": (3.0, 20.0, 0.05, 0.3, 0.6), "cnn": (2.0, 4.0, 0.1, 0.3, 0.4)}  # A, B, E, alpha, beta
@@ -122,6 +122,9 @@ def test_figure_and_words_of_three_model_sizes(contest: LawContest) -> None:
     figure = draw_surface(answer)
     assert figure is not None
     assert len(figure.axes) == 2
+    again = draw_surface(answer)
+    assert again is not None
+    assert render(figure, "svg", salt="a") == render(again, "svg", salt="a")
 
 
 def test_too_few_model_sizes_are_declined(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
