@@ -32,7 +32,6 @@ from analysis.estimator.audit.of_runs import cells_complete
 from analysis.estimator.rows.selection import select
 from analysis.figures.design_cost import plot_cost
 from scaling.records.design_plan import DESIGN, LARGEST, read_plan
-from scaling.study.command import cells_of
 
 SIZES = (500, 1000, 2000, 4000, 8000, 16000)
 
@@ -195,12 +194,6 @@ def test_while_a_claim_is_being_confirmed_nothing_else_is_started() -> None:
         running.append(choice.candidate)
     assert {(c.family, c.size) for c in running} == {("vit", 64000.0), ("cnn", 64000.0)}
     assert next_run(question, crossover, ended, running) is None
-
-
-def test_the_quickstarts_grid_has_the_cells_that_its_design_chooses_from() -> None:
-    grid, own = cells_of(["sweeps=quickstart_grid"]), cells_of(["sweeps=quickstart"])
-    assert {c.config_hash for c in grid} == {c.config_hash for c in own}
-    assert {c.sweep for c in grid} == {"quickstart_grid"}
 
 
 def test_the_horizon_is_the_spaces() -> None:
