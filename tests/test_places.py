@@ -19,8 +19,8 @@ CIFAR, VISION, TABLES, LCDB = (
 # What is said: the pages that say it, and how. The groups of all finds must be equal; named ones count in their order.
 PLACES: dict[str, dict[str, str]] = {
     "the quickstart's crossing": {
-        README: r"near ([\d,]+) images \(90% interval ([\d,]+\W[\d,]+)\), inside",
-        FINDINGS: r"overtakes near ([\d,]+)\s+images \(90% interval ([\d,]+\W[\d,]+)\), its whole grid",
+        README: r"crossing near ([\d,]+) images \(90% interval ([\d,]+\W[\d,]+)\) has P",
+        FINDINGS: r"crossing near ([\d,]+)\s+images \(90% interval ([\d,]+\W[\d,]+)\) with P",
     },
     "who leads on CIFAR-10": {
         README: r"CNN is ahead from 500 to ([\d,]+) images\*\* \(fitted\s+up to ([\d,]+\d)",
