@@ -191,3 +191,18 @@ def test_the_halves_page_says_what_their_table_and_bits_say() -> None:
             wrong = np.unpackbits(bits[f"{row['config_hash']}/test"], count=count)
             assert wrong.mean() == pytest.approx(row["test_error"])
     assert (probes["pretrain_leaks"].dropna() == 0).all()
+
+
+def test_cells_and_subsets_are_checked_on_the_axis_of_sources_as_well() -> None:
+    table = started("pretrain_size", train_size=100).reset_index(drop=True)
+    table = table.assign(subset_seed=table["seed"], name=[f"run {i}" for i in range(len(table))])
+
+    def statuses(rows: pd.DataFrame) -> dict[str, str]:
+        return {c.code: c.status for c in find_crossover(rows, axis="pretrain_size").checks}
+
+    whole = statuses(table)
+    assert (whole["cells_complete"], whole["subsets_nested"]) == ("passed", "passed")
+    crashed = table.assign(status="finished", config_hash=[f"{i:016x}" for i in range(len(table))])
+    assert statuses(crashed.drop(index=3))["cells_complete"] == "failed"
+    apart = table.assign(subset_seed=table["seed"] + 10 * (table["pretrain_size"] == 100))
+    assert statuses(apart)["subsets_nested"] == "failed"

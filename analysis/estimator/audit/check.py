@@ -9,7 +9,9 @@ from typing import Literal
 import pandas as pd
 
 from analysis.estimator.rows.selection import Selection
+from analysis.estimator.rows.starts import SOURCE_SIZE
 
+COUNTS = ("train_size", SOURCE_SIZE)  # axes whose sizes are planned, in images
 CheckStatus = Literal["passed", "failed", "unknown"]
 
 

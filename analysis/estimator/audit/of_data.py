@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.estimator.audit.check import Check, few, has
+from analysis.estimator.audit.check import COUNTS, Check, few, has
 from analysis.estimator.rows.mixed import unexplained
 from analysis.estimator.rows.selection import Selection, overlaps, overrides_of
 
@@ -19,11 +19,11 @@ def test_set(selection: Selection, axis: str) -> Check:
 
 
 def subsets_nested(selection: Selection, axis: str) -> Check:
-    if not has(selection.finished, "subset_seed") or axis != "train_size":
+    if not has(selection.finished, "subset_seed") or axis not in COUNTS:
         return Check(
             "subsets_nested", "unknown", "no column subset_seed: whether models saw the same images is not known"
         )
-    sets = [set(s) for _, s in selection.finished.groupby(["model", "train_size"])["subset_seed"]]
+    sets = [set(s) for _, s in selection.finished.groupby(["model", axis])["subset_seed"]]
     common = set.intersection(*sets)
     if not common:
         return Check(

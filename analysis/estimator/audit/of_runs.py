@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.estimator.audit.check import Check, few, has, is_foreign
+from analysis.estimator.audit.check import COUNTS, Check, few, has, is_foreign
 from analysis.estimator.rows.selection import Selection
 from scaling.records.design_plan import DESIGN
 
@@ -90,27 +90,27 @@ def train_fit(selection: Selection, axis: str) -> Check:
 def cells_complete(selection: Selection, axis: str) -> Check:
     rows, finished = selection.rows, selection.finished
     recorded = [c for c in ("seed", "name", "config_hash") if c in rows.columns]
-    if axis != "train_size" or not recorded or not has(finished, "train_size"):
+    if axis not in COUNTS or not recorded or not has(finished, axis):
         return Check("cells_complete", "unknown", "no columns that say which cells were meant to run")
-    cell = [c for c in ("model", "train_size", "lr", "seed", "subset_seed") if c in rows.columns]
+    cell = [c for c in ("model", axis, "lr", "seed", "subset_seed") if c in rows.columns]
     # A tuner's trials have values, sizes and seeds of their own: they may fill the design, and do not make it.
     trial = rows["purpose"] == "tune" if "purpose" in rows.columns else pd.Series(False, rows.index)
     broken = selection.left_out[(selection.left_out["status"] != "finished") & ~trial[selection.left_out.index]]
     done = set(finished[cell].astype(str).itertuples(index=False, name=None)) if len(broken) else set()
     missing = [
-        f"{r['model']} at {r['train_size']:,.0f} ({r['status']})"
+        f"{r['model']} at {r[axis]:,.0f} ({r['status']})"
         for _, r in broken.iterrows()
         if tuple(r[cell].astype(str)) not in done
     ]
     seeds = finished["seed"] if "seed" in finished.columns else pd.Series(0, finished.index)
-    present = {(m, n): set(s) for (m, n), s in seeds.groupby([finished["model"], finished["train_size"]])}
+    present = {(m, n): set(s) for (m, n), s in seeds.groupby([finished["model"], finished[axis]])}
     meant = finished[~trial[finished.index]] if not trial[finished.index].all() else finished
     designed = DESIGN in finished.columns and bool((finished[DESIGN] == "adaptive").all())
     # A design is meant to be unequal: only cells that it chose and that came to nothing are missing.
     for model in sorted(set(meant["model"])) if not designed else ():
-        for size in sorted(set(meant["train_size"])):
+        for size in sorted(set(meant[axis])):
             # Seeds that another model has there: more seeds at one size are no fault, as long as all models have them.
-            absent = set(seeds[meant.index[meant["train_size"] == size]]) - present.get((model, size), set())
+            absent = set(seeds[meant.index[meant[axis] == size]]) - present.get((model, size), set())
             if absent:
                 which = f" seed {few(f'{s:g}' for s in sorted(absent))}" if (model, size) in present else ""
                 missing.append(f"{model} at {size:,.0f}{which}")
