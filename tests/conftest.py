@@ -145,6 +145,16 @@ print(json.dumps(dict(wandb="wandb" in sys.modules, id=cell.config_hash)))
 
 
 @pytest.fixture
+def kept(make_cell: Callable[..., Any], request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The folder of a small ResNet, with batch norms, that ran by its test module's WORDS and kept its weights."""
+    from scaling.training.cell import run_cell
+
+    cell = make_cell("model=resnet8", *request.module.WORDS, f"out={tmp_path}/runs", "keep=last", "sweep=small")
+    assert run_cell(cell).status == "finished"
+    return cell.folder
+
+
+@pytest.fixture
 def logged(tmp_path: Path, make_cell: Callable[..., object]) -> Callable[..., tuple[dict[str, Any], str]]:
     """Tracks a cell in a process of its own, once or several times over: what the process found, and its stderr."""
 

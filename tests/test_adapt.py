@@ -30,14 +30,6 @@ WORDS = ("data.image_size=8", "data.permute_patch=4", "data.train_size=64", "dat
          "budget.exponent=0", "device=cpu", "wandb=disabled", "workers=1")  # fmt: skip
 
 
-@pytest.fixture
-def kept(make_cell: Callable, tmp_path: Path) -> Path:
-    """The folder of a small run, with batch norms, that kept its weights."""
-    cell = make_cell(*WORDS, "model=resnet8", f"out={tmp_path}/runs", "keep=last", "sweep=small")
-    assert run_cell(cell).status == "finished"
-    return cell.folder
-
-
 def _ran(cell: CellConfig) -> Record:
     record = run_cell(cell)
     assert record.status == "finished", record.error_text

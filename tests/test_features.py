@@ -17,21 +17,12 @@ from scaling.data.features import store as stored
 from scaling.data.features.store import FeatureStore, fill, store_folder
 from scaling.data.splits import load_splits
 from scaling.training import features
-from scaling.training.cell import run_cell
 from scaling.training.features import FeatureError, FrozenModel, frozen_features, last_linear
 from scaling.training.started import build
 
 CPU = torch.device("cpu")
 WORDS = ("model=resnet8", "data.image_size=8", "data.permute_patch=4", "data.train_size=20", "data.test_size=50",
          "budget.steps=14", "device=cpu", "wandb=disabled", "workers=1")  # fmt: skip
-
-
-@pytest.fixture
-def kept(make_cell: Callable, tmp_path: Path) -> Path:
-    """The folder of a small run, with batch norms, that kept its weights."""
-    cell = make_cell(*WORDS, f"out={tmp_path}/runs", "keep=last", "sweep=small")
-    assert run_cell(cell).status == "finished"
-    return cell.folder
 
 
 def _digests(count: int, *, seed: int = 0) -> np.ndarray:

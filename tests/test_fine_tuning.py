@@ -26,13 +26,6 @@ WORDS = ("data.image_size=8", "data.permute_patch=4", "data.train_size=64", "dat
          "budget.exponent=0", "device=cpu", "wandb=disabled", "workers=1")  # fmt: skip
 
 
-@pytest.fixture
-def kept(make_cell: Callable, tmp_path: Path) -> Path:
-    cell = make_cell(*WORDS, "model=resnet8", f"out={tmp_path}/runs", "keep=last", "sweep=small")
-    assert run_cell(cell).status == "finished"
-    return cell.folder
-
-
 def test_layers_count_from_the_images_to_the_head() -> None:
     vit = ViT(image_size=8, channels=1, num_classes=2, patch_size=4, width=8, depth=3, heads=1)
     layers = layers_of(vit)
