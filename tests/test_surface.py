@@ -11,7 +11,6 @@ from scipy.optimize import brentq
 
 from analysis.advise import command as advise
 from analysis.estimator.crossover.find_crossover import find_crossover
-from analysis.estimator.crossover.wording import law_advice, surface_sentence
 from analysis.estimator.curve.law_contest import (
     FamilyLaw,
     LawContest,
@@ -22,6 +21,7 @@ from analysis.estimator.curve.law_contest import (
 )
 from analysis.figures.render import draw_surface, render
 from analysis.plot import main as plot
+from analysis.report.law_words import law_advice, surface_sentence
 
 LAWS = {"vit": (3.0, 20.0, 0.05, 0.3, 0.6), "cnn": (2.0, 4.0, 0.1, 0.3, 0.4)}  # A, B, E, alpha, beta
 COST = {"vit": 12_000.0, "cnn": 6_000.0}  # FLOPs of a run = this, times parameters, times n^0.75

@@ -25,7 +25,7 @@ from analysis.arguments import (
 from analysis.estimator.crossover.modes import contest_sentence, mode_contests
 from analysis.estimator.crossover.questions import find_crossovers
 from analysis.estimator.crossover.tables import law_contest
-from analysis.estimator.crossover.wording import law_advice
+from analysis.report.law_words import law_advice
 
 USAGE = f"""usage: python -m analysis.advise results=PATH train_size=N [key=value ...] [--json]
 

@@ -18,7 +18,6 @@ from analysis.estimator.crossover.wording import (
     number,
     percent,
     short_verdict,
-    surface_sentence,
     title,
     verdict_sentence,
 )
@@ -27,6 +26,7 @@ from analysis.figures.curves import untrained
 from analysis.figures.diagnostics import has_parameters, models_with_grids
 from analysis.figures.render import Drawn
 from analysis.figures.style import axis_label, metric_label
+from analysis.report.law_words import surface_sentence
 from analysis.report.page_data import MOST_DRAWN
 
 CAPTIONS = {
