@@ -70,3 +70,13 @@ def test_what_was_played_is_not_played_again(tmp_path: Path, monkeypatch: pytest
     keys = [("a", 0), ("a", 1)]
     assert [r["cost"] for r in bench._kept(file, keys, lambda name, draw: 0.25)] == [0.5, 0.25]  # type: ignore[arg-type,return-value]
     assert [r["cost"] for r in bench._kept(file, keys, never)] == [0.5, 0.25]
+
+
+def test_two_tables_of_one_file_name_are_two(tmp_path: Path) -> None:
+    names = []
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        place = tmp_path / folder / "results.csv"
+        place.write_bytes(QUICKSTART.read_bytes())
+        names += [name for name, _ in recorded_questions(place)]
+    assert len(names) == len(set(names)) == 4

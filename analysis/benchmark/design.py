@@ -255,7 +255,7 @@ def recorded_questions(path: Path) -> Iterator[tuple[str, pd.DataFrame]]:
         seeds = rows.groupby(["model", "train_size", "lr"])["seed"].transform("nunique")
         most = rows.groupby(["model", "train_size"])["seed"].transform("nunique")
         varied = rows.groupby(["model", "train_size"])["lr"].transform("nunique") > 1
-        yield f"{path.name}: {shown}", rows.assign(grid=pd.Series(grid, rows.index) & varied & (seeds < most))
+        yield f"{path}: {shown}", rows.assign(grid=pd.Series(grid, rows.index) & varied & (seeds < most))
 
 
 def lcdb_pairs(folder: Path, most: int, seed: int) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -284,7 +284,7 @@ def replay_tables(folder: Path, options: Row) -> list[str]:
     for path in map(Path, options["recorded"]):
         if not path.exists():
             raise InputError(f"recorded={path}: no such file or folder")
-        found[path.name] = [(name, rows, recorded_cost) for name, rows in recorded_questions(path)]
+        found[str(path)] = [(name, rows, recorded_cost) for name, rows in recorded_questions(path)]
     pairs = lcdb_pairs(folder, options["pairs"], options["seed"])
     found["LCDB pairs"] = [(name, rows, linear_cost) for name, rows in pairs]
     lines = ["| sweeps | questions | median cost, of the grid's | dearest | same verdict | median cost of these |"]
