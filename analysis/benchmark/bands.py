@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ import pandas as pd
 
 from analysis.benchmark.learn import REPLICATES, WEIGHTS, candidates, learn, settings_from, write_learned
 from analysis.benchmark.predictive import batches, look_ahead, points_of_case
-from analysis.benchmark.real_curves import SETS, CutCurve, folds_of, load_cases
+from analysis.benchmark.real_curves import CUTS, SETS, CutCurve, folds_of, lcdb_cases, lcdb_dense, load_cases
+from analysis.benchmark.smoothing import smooth
 from analysis.calibrate.table import share_of
 from analysis.estimator.arrays import Array
-from analysis.estimator.curve.discrepancy import Settings
+from analysis.estimator.curve.discrepancy import SETTINGS, Settings
 from analysis.estimator.curve.fit_curve import fit_points
 
 BAND = 0.9
@@ -33,8 +35,11 @@ BEFORE = Settings(  # chosen by hand until real curves were learned from; the ro
     prior=(0.25, 0.35, 0.25, 0.15) * 2,
     beyond=None,
     width=1.0,
+    local=(0.0,) * 8,
     growth=0.5,
 )
+LOCALS = ((0.0, 0.25), (0.5, 0.25), (1.0, 0.25), (2.0, 0.25), (1.0, 0.18), (1.0, 0.35), (1.0, 0.5))  # times, width
+JUDGED_WIDTH = 0.06  # of the kernel that smooths what was measured, in ln n: LCDB's sizes are .087 apart
 CLOSE = 0.24  # in ln n: sizes nearer to each other than that share their wobble
 
 
@@ -202,3 +207,49 @@ def learn_tables(folder: Path, options: dict[str, Any]) -> list[str]:
     path = Path(options["out"])
     write_learned(path, theta, provenance)
     return [f"Learned from {len(cases)} cut curves; written to {path}."]
+
+
+def judge_inside(folder: Path, settings: Settings, *, seed: int = 0) -> pd.DataFrame:
+    """A row per LCDB curve of 8 sizes and place inside them: the 90% band beside all that was measured there.
+
+    Columns: group, low, high, truth (log error), crps, between (whether the place is the middle of two sizes).
+    """
+    cases, rows = [c for c in lcdb_cases(folder, seed) if c.cut == max(CUTS)], []
+    dense, tail = lcdb_dense(folder), (1 - BAND) / 2
+    for own in batches(cases):
+        points, streams = [points_of_case(cases[i]) for i in own], [[seed, i] for i in own]
+        fits = fit_points(points, metric="error", num_classes=None, streams=streams, settings=settings)
+        for i, fit in zip(own, fits, strict=True):
+            sizes = fit.points.sizes
+            at = np.concatenate([np.sqrt(sizes[1:] * sizes[:-1]), sizes])
+            truth, draws = smooth(*dense[cases[i].name], at, width=JUDGED_WIDTH), fit.log_draws(at)
+            low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
+            for j in range(len(at)):
+                row = {"group": cases[i].group, "between": j < len(sizes) - 1, "crps": crps(draws[:, j], truth[j])}
+                rows.append(row | {"low": low[j], "high": high[j], "truth": truth[j]})
+    return pd.DataFrame(rows)
+
+
+def inside_tables(folder: Path, options: dict[str, Any]) -> list[str]:
+    """How good the bands are inside the data, for several sizes and lengths of the local deviation."""
+    lines = [
+        "LCDB, 8 sizes of 3 runs each, in the middle between two sizes and at the sizes; judge: all sizes, smoothed."
+        " The interval score of either half of the data sets, since the local part was chosen by it.",
+        "",
+        "| local part times, width | between: coverage | median width | score, one half | the other | CRPS"
+        " | at the sizes: coverage | score |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for times, width in LOCALS:
+        settings = replace(SETTINGS, local=tuple(times * size for size in SETTINGS.local), local_width=width)
+        rows = judge_inside(folder, settings, seed=options["seed"])
+        rows["score"] = interval_score(rows.low, rows.high, rows.truth)
+        rows["held"] = (rows.low <= rows.truth) & (rows.truth <= rows.high)
+        between, at = rows[rows.between], rows[~rows.between]
+        half = between.group.isin(sorted(set(between.group))[::2])
+        scores = f"{between.score[half].mean():.4f} | {between.score[~half].mean():.4f}"
+        lines.append(
+            f"| {times:g}, {width:g} | {between.held.mean():.3f} | {(between.high - between.low).median():.3f}"
+            f" | {scores} | {between.crps.mean():.5f} | {at.held.mean():.3f} | {at.score.mean():.4f} |"
+        )
+    return lines

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.arguments import InputError, among, run_command, with_defaults
-from analysis.benchmark.bands import bands_tables, learn_tables
+from analysis.benchmark.bands import bands_tables, inside_tables, learn_tables
 from analysis.benchmark.chinchilla import chinchilla_tables
 from analysis.benchmark.design import design_tables, replay_tables
 from analysis.benchmark.oracle import level_tables, oracle_tables
@@ -38,13 +38,14 @@ from analysis.calibrate.table import share_of
 from analysis.estimator.crossover.crossings import LEVEL
 from analysis.estimator.crossover.paired_draws import FACTOR, TIE
 
-PARTS = tuple("curves leads crossings winners bands level oracle ties reliability chinchilla speed".split())
+PARTS = tuple("curves leads crossings winners inside bands level oracle ties reliability chinchilla speed".split())
 LEARN = "learn"  # writes a file: only where asked for
 LONG = ("design", "replay")  # an hour and more: only where asked for
 USAGE = f"""python -m analysis.benchmark [key=value ...]
 
-  parts=A,B     of {", ".join(PARTS)} (all); bands judges the intervals beyond the data with
-                numbers learned without the data set judged; parts=learn learns them from all and writes them;
+  parts=A,B     of {", ".join(PARTS)} (all); inside judges the intervals between the sizes measured,
+                bands those beyond the data with numbers learned without the data set judged;
+                parts=learn learns them from all and writes them;
                 parts=design plays adaptive designs against simulated truths, parts=replay against recorded sweeps
   data=DIR      the folder that holds curves/vision-benchmark.csv, curves/vision-crossings.csv,
                 curves/chinchilla-runs.csv, curves/lcdb-open.csv.gz and curves/language-benchmark.csv;
@@ -168,6 +169,7 @@ def run(options: dict[str, Any]) -> int:
         "oracle": oracle_tables,
         "chinchilla": chinchilla_tables,
         "speed": speed_tables,
+        "inside": inside_tables,
         "bands": bands_tables,
         "level": level_tables,
         "ties": ties_tables,

@@ -23,9 +23,11 @@ from analysis.estimator.curve.forms import FORMS
 from analysis.estimator.curve.learned import Learned, parse_learned
 
 LEVELS = (0.0, 0.01, 0.03, 0.1, 0.3, 0.03, 0.1, 0.3)  # what competes: standard deviations of the log error
+LOCAL = (0.0, 0.005, 0.01, 0.03, 0.05, 0.03, 0.1, 0.3)  # of the part that changes from size to size
 ROUGH = (0.0, 0.0, 0.0, 0.0, 0.0, 0.015, 0.015, 0.05)
 START_PRIOR = (0.22, 0.26, 0.22, 0.13, 0.04, 0.07, 0.04, 0.02)
 BASIS_WIDTH = 2.0
+LOCAL_WIDTH = 0.25  # of the local part: the best score between the measured sizes (parts=inside)
 WEIGHTS = {"lcdb": 1.0, "vision": 6.0, "language": 4.0}  # of a case: LCDB has 30 times as many as either of the others
 OF_POINTS = 0.05  # weight of the evidence of a curve's points beside that of its end
 REPLICATES = 16
@@ -46,7 +48,16 @@ NEEDS = np.array([f.needs_chance for f in FORMS])
 
 def candidates() -> Settings:
     """The sizes of discrepancy that compete, before anything is learned."""
-    return Settings(discrepancy=LEVELS, rough=ROUGH, prior=START_PRIOR, width=BASIS_WIDTH, growth=0.0, beyond=None)
+    return Settings(
+        discrepancy=LEVELS,
+        rough=ROUGH,
+        prior=START_PRIOR,
+        width=BASIS_WIDTH,
+        local=LOCAL,
+        local_width=LOCAL_WIDTH,
+        growth=0.0,
+        beyond=None,
+    )
 
 
 def _split(theta: Array) -> dict[str, Array]:
@@ -157,10 +168,13 @@ def describe_learned(theta: Array) -> dict[str, Any]:
     part = _split(theta)
     forms = [np.exp(x) for x in _log_form_prior(part)]
     prior = np.exp(_log_softmax(np.log(START_PRIOR) + part["levels"]))
-    rows = zip(LEVELS, ROUGH, prior, np.exp(part["factor"]), strict=True)
+    rows = zip(LEVELS, LOCAL, ROUGH, prior, np.exp(part["factor"]), strict=True)
     return {
         "width": BASIS_WIDTH,
-        "levels": [{"smooth": s, "rough": r, "prior": _short(p), "factor": _short(f)} for s, r, p, f in rows],
+        "local_width": LOCAL_WIDTH,
+        "levels": [
+            {"smooth": s, "local": w, "rough": r, "prior": _short(p), "factor": _short(f)} for s, w, r, p, f in rows
+        ],
         "forms": {
             name: {f.name: _short(w) for f, w in zip(FORMS, own, strict=True) if w > 0}
             for name, own in zip(("chance_known", "chance_unknown"), forms, strict=True)
@@ -191,6 +205,8 @@ def settings_from(theta: Array) -> Settings:
         rough=got.rough,
         prior=got.prior,
         width=got.width,
+        local=got.local,
+        local_width=got.local_width,
         beyond=got.beyond,
     )
 

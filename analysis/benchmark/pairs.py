@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.benchmark.predictive import batches, points_of_case
-from analysis.benchmark.real_curves import CutCurve, lcdb_cases
+from analysis.benchmark.real_curves import CutCurve, lcdb_cases, lcdb_dense
 from analysis.benchmark.smoothing import WIDTH, smooth, what_came
 from analysis.benchmark.vision import LOOKED_AT, foretell
 from analysis.estimator.arrays import Array
@@ -25,7 +25,6 @@ from analysis.estimator.crossover.paired_draws import TIE
 from analysis.estimator.curve.fit_curve import Curve, fit_points
 
 _CUT = 4.0
-_LEAST_ERROR = 1e-6
 
 
 def _fits(cases: Sequence[CutCurve], seed: int) -> dict[str, Curve]:
@@ -51,11 +50,7 @@ class LcdbPair:
 def fitted_pairs(folder: Path, *, most: int, seed: int = 0) -> list[LcdbPair]:
     """`most` of LCDB's pairs that were measured at the same sizes, drawn at random, cut at a quarter of their range."""
     cases = [c for c in lcdb_cases(folder, seed) if c.cut == _CUT]
-    table = {
-        key: (own.n.to_numpy(float), own.test_error.clip(_LEAST_ERROR).to_numpy(float))
-        for key, own in pd.read_csv(folder / "lcdb-open.csv.gz").sort_values("n").groupby(["dataset", "learner"])
-    }
-    curves = {f"{data}/{learner}": dense for (data, learner), dense in table.items()}
+    curves = lcdb_dense(folder)
     by_data: dict[str, list[CutCurve]] = defaultdict(list)
     for case in cases:
         by_data[case.group].append(case)

@@ -21,6 +21,7 @@ CUTS = (2.0, 4.0)
 SIZES_KEPT, RUNS = 8, 3
 NEAREST = 0.06  # in ln n: LCDB's sizes are a factor of 2^(1/8) apart
 DENSE = 20  # points from which a curve's end is smoothed; NMT has a point per factor of 2
+LEAST_ERROR = 1e-6  # what stands for an error of zero where all that was measured is the judge
 SETS = ("lcdb", "vision", "language")
 
 
@@ -64,6 +65,15 @@ def lcdb_cases(folder: Path, seed: int) -> list[CutCurve]:
         for cut in CUTS
     ]
     return [c for c in found if c is not None]
+
+
+def lcdb_dense(folder: Path) -> dict[str, tuple[Array, Array]]:
+    """All measured (sizes, mean errors) of a curve, by the name of its case."""
+    rows = pd.read_csv(folder / "lcdb-open.csv.gz").sort_values("n")
+    return {
+        f"{data}/{learner}": (own.n.to_numpy(float), own.test_error.clip(LEAST_ERROR).to_numpy(float))
+        for (data, learner), own in rows.groupby(["dataset", "learner"])
+    }
 
 
 def _benchmark_cases(path: Path, of: str) -> list[CutCurve]:

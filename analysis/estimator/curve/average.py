@@ -109,7 +109,7 @@ def redraw(
     level = np.repeat(np.arange(len(counts)), counts)
     points, total = problem.points, len(level)
     mean, sd = priors(modes[0].form, [problem])
-    bumps = np.array(settings.discrepancy)[level] * rng.standard_normal((problem.phi.shape[1], total))
+    bumps = problem.sizes[level].T * rng.standard_normal((problem.phi.shape[1], total))
     noise = _draw_noise(points, common, rng)
     return Redrawn(
         level,
@@ -150,11 +150,10 @@ def replicate(form: Form, batch: Batch, redrawn: list[Redrawn], settings: Settin
     )
     left = z - model(solution.theta, np.arange(len(curve)))[0]
     pulled = apply(batch.whiten.transpose(0, 2, 1), group, apply(batch.whiten, group, left))
-    size = np.array(settings.discrepancy)[group % batch.levels]
     blocks = []
     for c, (r, problem) in enumerate(zip(redrawn, batch.problems, strict=True)):
         own = curve == c
-        bumps = r.bumps + size[own] ** 2 * (problem.phi.T @ pulled[: len(problem.u), own])
+        bumps = r.bumps + problem.sizes[r.level].T ** 2 * (problem.phi.T @ pulled[: len(problem.u), own])
         theta = solution.theta[:, own]
         bend = r.change
         if settings.beyond:

@@ -1,6 +1,9 @@
 """How a curve may deviate from its form: a smooth random function of ln n, in log error, and the noise it adds.
 
-Several sizes of it compete by their evidence (Kennedy and O'Hagan 2001). After the data the slope changes besides, by
+Several sizes of it compete by their evidence (Kennedy and O'Hagan 2001). Each has two lengths: a slow part, and a
+local one that changes from one measured size to the next, since real curves wander between sizes a factor of 2 apart
+(docs/estimator.md). Where sizes lie closer than that, the points show it themselves: a rough deviation takes its
+place, which neighbours share as they share their noise. After the data the slope changes besides, by
 a random amount with heavy tails: nothing holds the form there (`Beyond`). Towards chance the deviation shrinks: an
 error of nearly 1 - 1/classes has no room to deviate.
 """
@@ -28,6 +31,8 @@ class Settings:
     forms: tuple[str, ...] = tuple(f.name for f in FORMS)
     form_prior: Mapping[bool, Mapping[str, float]] = field(default_factory=lambda: LEARNED.forms)  # by: chance known?
     discrepancy: tuple[float, ...] = LEARNED.discrepancy  # the sizes that compete, in log error
+    local: tuple[float, ...] = LEARNED.local  # the same, of the part that changes from size to size
+    local_width: float = LEARNED.local_width  # of its basis functions, and their spacing, in ln n
     rough: tuple[float, ...] = LEARNED.rough  # the same, of a deviation that changes within `length`
     prior: tuple[float, ...] = LEARNED.prior
     beyond: Beyond | None = LEARNED.beyond  # how the slope changes after the data; None: not at all
@@ -40,14 +45,14 @@ class Settings:
     def smooth(self) -> Settings:
         """Without the rough deviation."""
         wanted = [r == 0 for r in self.rough]
-        size, rough, prior = (
+        size, local, rough, prior = (
             tuple(v for v, w in zip(values, wanted, strict=True) if w)
-            for values in (self.discrepancy, self.rough, self.prior)
+            for values in (self.discrepancy, self.local, self.rough, self.prior)
         )
         beyond = self.beyond and replace(
             self.beyond, factor=tuple(f for f, w in zip(self.beyond.factor, wanted, strict=True) if w)
         )
-        return replace(self, discrepancy=size, rough=rough, prior=prior, beyond=beyond)
+        return replace(self, discrepancy=size, local=local, rough=rough, prior=prior, beyond=beyond)
 
     def log_form_prior(self, names: Sequence[str], *, chance_known: bool) -> Array:
         """(len(names),) log probabilities before the data, that add up to one over these forms."""
@@ -60,11 +65,13 @@ SETTINGS = Settings()
 
 @dataclass(frozen=True)
 class Bumps:
-    """The discrepancy's basis: bumps in u = ln(n / n0), scaled so that inside the data the sum has unit variance."""
+    """The discrepancy's basis: bumps in u = ln(n / n0), scaled so that inside the data the sum of the slow ones has
+    unit variance, and so has that of the local ones."""
 
     centres: Array  # (M,)
     scale: Array  # (M,)
-    width: float
+    width: Array  # (M,)
+    slow: int  # how many of them are slow; they come first
 
     @staticmethod
     def over(u: Array, room: Array, settings: Settings) -> Bumps:
@@ -74,11 +81,27 @@ class Bumps:
         unit = math.sqrt(math.pi) ** -0.5  # sum of squared bumps spaced by their width
         below = settings.trim * np.maximum(u[-1] - centres, 0) if settings.trim else np.maximum(u[0] - centres, 0) * 0.5
         scale = 1 + settings.growth * np.maximum(centres - u[-1], 0) + below
-        return Bumps(centres, unit * scale * np.interp(centres, u, room), width)
+        slow = Bumps(centres, unit * scale * np.interp(centres, u, room), np.full_like(centres, width), len(centres))
+        local = settings.local_width
+        if not any(settings.local) or float(np.median(np.diff(u))) <= local / 2:
+            return slow
+        # Not beyond the data: what curves do there was learned as a change of slope.
+        between = np.arange(u[0] - 2 * local, u[-1] + 2 * local, local)
+        return Bumps(
+            np.concatenate([slow.centres, between]),
+            np.concatenate([slow.scale, unit * np.interp(between, u, room)]),
+            np.concatenate([slow.width, np.full_like(between, local)]),
+            slow.slow,
+        )
 
     def at(self, u: Array) -> Array:
         """(len(u), M)"""
         return self.scale * np.exp(-0.5 * ((u[:, None] - self.centres) / self.width) ** 2)
+
+    def sizes(self, settings: Settings) -> Array:
+        """(L, M) standard deviations of the bumps' coefficients, per size of discrepancy."""
+        slow, local = (np.array(s)[:, None] for s in (settings.discrepancy, settings.local))
+        return np.asarray(np.where(np.arange(len(self.centres)) < self.slow, slow, local))
 
 
 @dataclass(frozen=True)
@@ -90,6 +113,7 @@ class Problem:
     u: Array  # (k,) ln(n / n0)
     basis: Bumps
     phi: Array  # (k, M) the basis at the points
+    sizes: Array  # (L, M) of the basis, per size of discrepancy
     whiten: Array  # (L, k, k) inverse Cholesky factors of the covariance, per size of discrepancy
     logdet: Array  # (L,) of the covariance
 
@@ -102,9 +126,11 @@ def make_problem(points: Points, scale: Scale, settings: Settings = SETTINGS) ->
     basis = Bumps.over(u, room, settings)
     phi = basis.at(u)
     near = np.exp(-0.5 * ((u[:, None] - u) / settings.length) ** 2)
-    smooth, rough = (np.array(s)[:, None, None] ** 2 for s in (settings.discrepancy, settings.rough))
-    deviations = smooth * (phi @ phi.T) + rough * near
+    sizes, rough = basis.sizes(settings), np.array(settings.rough)[:, None, None] ** 2
+    if basis.slow < len(basis.centres):
+        rough = np.zeros_like(rough)
+    deviations = (phi * sizes[:, None] ** 2) @ phi.T + rough * near
     covariance = points.covariance + deviations
     factor = np.linalg.cholesky(covariance)
     logdet = 2 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(-1)
-    return Problem(points, scale, u, basis, phi, np.linalg.inv(factor), logdet)
+    return Problem(points, scale, u, basis, phi, sizes, np.linalg.inv(factor), logdet)

@@ -46,6 +46,8 @@ class Learned:
     rough: tuple[float, ...]
     prior: tuple[float, ...]
     width: float
+    local: tuple[float, ...]
+    local_width: float
     forms: Mapping[bool, Mapping[str, float]]  # prior weights where the chance level is known, and where it is not
     beyond: Beyond
 
@@ -58,6 +60,8 @@ def parse_learned(content: Mapping[str, Any]) -> Learned:
         rough=tuple(row["rough"] for row in levels),
         prior=tuple(row["prior"] for row in levels),
         width=content["width"],
+        local=tuple(row["local"] for row in levels),
+        local_width=content["local_width"],
         forms={True: content["forms"]["chance_known"], False: content["forms"]["chance_unknown"]},
         beyond=Beyond(
             share=beyond["share"],
