@@ -23,7 +23,7 @@ from analysis.estimator.curve.forms import FORMS
 from analysis.estimator.curve.learned import Learned, parse_learned
 
 LEVELS = (0.0, 0.01, 0.03, 0.1, 0.3, 0.03, 0.1, 0.3)  # what competes: standard deviations of the log error
-LOCAL = (0.0, 0.005, 0.01, 0.03, 0.05, 0.03, 0.1, 0.3)  # of the part that changes from size to size
+LOCAL_SIZES = (0.0, 0.005, 0.01, 0.03, 0.05, 0.03, 0.1, 0.3)  # of the part that changes from size to size
 ROUGH = (0.0, 0.0, 0.0, 0.0, 0.0, 0.015, 0.015, 0.05)
 START_PRIOR = (0.22, 0.26, 0.22, 0.13, 0.04, 0.07, 0.04, 0.02)
 BASIS_WIDTH = 2.0
@@ -53,7 +53,7 @@ def candidates() -> Settings:
         rough=ROUGH,
         prior=START_PRIOR,
         width=BASIS_WIDTH,
-        local=LOCAL,
+        local=LOCAL_SIZES,
         local_width=LOCAL_WIDTH,
         growth=0.0,
         beyond=None,
@@ -168,7 +168,7 @@ def describe_learned(theta: Array) -> dict[str, Any]:
     part = _split(theta)
     forms = [np.exp(x) for x in _log_form_prior(part)]
     prior = np.exp(_log_softmax(np.log(START_PRIOR) + part["levels"]))
-    rows = zip(LEVELS, LOCAL, ROUGH, prior, np.exp(part["factor"]), strict=True)
+    rows = zip(LEVELS, LOCAL_SIZES, ROUGH, prior, np.exp(part["factor"]), strict=True)
     return {
         "width": BASIS_WIDTH,
         "local_width": LOCAL_WIDTH,
