@@ -290,6 +290,8 @@ def replay_tables(folder: Path, options: Row) -> list[str]:
     lines = ["| sweeps | questions | median cost, of the grid's | dearest | same verdict | median cost of these |"]
     lines.append("|---|---|---|---|---|---|")
     for source, questions in found.items():
+        if not questions:
+            continue
         tables = {name: (rows, cost) for name, rows, cost in questions}
 
         def replay(name: str, draw: int, tables: Any = tables) -> Played:
