@@ -40,7 +40,7 @@ PLACES: dict[str, dict[str, str]] = {
         LCDB: r"Of (?P<a>\d+) clear crossings among the sizes shown, (?P<b>\d+) are claimed",
     },
     "where learners cross": {
-        FINDINGS: r"off by a\s+factor of (?P<a>[\d.]+) in the median;.* holds it in only (?P<b>\.\d+) ",
+        FINDINGS: r"off by a\s+factor of (?P<a>[\d.]+) in the median\..* holds it in (?P<b>\.\d+) ",
         LCDB: r"holds the real one in 0(?P<b>\.\d+) of \d+\*\*[^|]* factor of (?P<a>[\d.]+) in the median",
     },
     "public comparisons": {FINDINGS: r"of (\w+) public comparisons", TABLES: r"So of (\w+) answers"},
