@@ -10,7 +10,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check --constraint con
 .PHONY: quickstart test test-slow kills lint format bench bench-gpu clean
 
 quickstart: $(VENV)/.installed
-	@$(PY) -m scaling.train sweeps=quickstart
+	@$(PY) -m scaling.train sweeps=quickstart design=adaptive stop.width=0.6 stop.verdict=true
 	@$(PY) -m analysis.report results=runs/quickstart out=runs/quickstart/report
 
 test: $(VENV)/.installed-dev

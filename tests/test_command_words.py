@@ -61,7 +61,7 @@ def test_a_file_in_the_current_folders_sweeps_goes_by_its_name(elsewhere: Path) 
 def test_two_files_of_one_name_are_refused_with_both_paths(elsewhere: Path) -> None:
     (elsewhere / "sweeps").mkdir()
     shutil.copy(SWEEPS / "quickstart.yaml", "sweeps/quickstart.yaml")
-    assert names("sweeps=quickstart")[1] == 104  # the same file is no question
+    assert names("sweeps=quickstart")[1] == 152  # the same file is no question
     (elsewhere / "sweeps" / "quickstart.yaml").write_text(MINE)
     with pytest.raises(ConfigError) as refused:
         cells_of(["sweeps=quickstart"])
