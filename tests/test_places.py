@@ -19,8 +19,12 @@ CIFAR, VISION, TABLES, LCDB = (
 # What is said: the pages that say it, and how. The groups of all finds must be equal; named ones count in their order.
 PLACES: dict[str, dict[str, str]] = {
     "the quickstart's crossing": {
-        README: r"crossing near ([\d,]+) images \(90% interval ([\d,]+\W[\d,]+)\) has P",
-        FINDINGS: r"crossing near ([\d,]+)\s+images \(90% interval ([\d,]+\W[\d,]+)\) with P",
+        README: r"overtakes the CNN near ([\d,]+) images \(90% interval ([\d,]+\W[\d,]+)\), inside",
+        FINDINGS: r"overtakes the CNN\s+near ([\d,]+) images \(90% interval ([\d,]+\W[\d,]+)\), P",
+    },
+    "the same by the whole grid": {
+        README: r"crossing near ([\d,]+) images \(([\d,]+\W[\d,]+)\): the design",
+        FINDINGS: r"cells of its space say near ([\d,]+) \(([\d,]+\W[\d,]+)\)",
     },
     "who leads on CIFAR-10": {
         README: r"CNN is ahead from 500 to ([\d,]+) images\*\* \(fitted\s+up to ([\d,]+\d)",
