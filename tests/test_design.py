@@ -32,6 +32,7 @@ from analysis.estimator.audit.of_runs import cells_complete
 from analysis.estimator.rows.selection import select
 from analysis.figures.design_cost import plot_cost
 from scaling.records.design_plan import DESIGN, LARGEST, read_plan
+from scaling.study.command import cells_of
 
 SIZES = (500, 1000, 2000, 4000, 8000, 16000)
 
@@ -58,6 +59,12 @@ def belief(spread: float = 0.2) -> Belief:
     groups = {("vit", n): 6 + i for i, n in enumerate(keys)}
     mean = np.concatenate([np.linspace(0.4, -0.4, 6)] * 2)
     return Belief(keys, np.full(6, 1 / 6), mean, both, groups, dict.fromkeys(groups, 0.05**2))
+
+
+def test_the_quickstarts_grid_has_the_cells_that_its_design_chooses_from() -> None:
+    grid, own = cells_of(["sweeps=quickstart_grid"]), cells_of(["sweeps=quickstart"])
+    assert {c.config_hash for c in grid} == {c.config_hash for c in own}
+    assert {c.sweep for c in grid} == {"quickstart_grid"}
 
 
 def test_what_a_run_would_tell_is_what_drawn_results_tell() -> None:
