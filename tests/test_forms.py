@@ -66,3 +66,12 @@ def test_saturating_starts_at_chance() -> None:
     form = next(f for f in FORMS if f.name == "saturating")
     theta = np.array([[0.0], [np.log(0.5)], [-3.0]])
     assert np.exp(form.value(theta, np.array([[-60.0]]), 0.9, False)[0][0, 0]) == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda f: f.name)
+def test_a_form_gone_astray_still_has_an_amplitude(form: Form) -> None:
+    """A n^-alpha with alpha = 400 at a reference of 2,000 images: A is beyond all floats."""
+    scale = Scale(reference=2000.0, level=-1.0, slope=0.3, lowest=-2.0, spread=1.4, chance=0.9)
+    theta = np.full(len(form.parameters), 0.0)
+    theta[1] = np.log(400.0)
+    assert np.isfinite(form.public(theta, scale)).all()

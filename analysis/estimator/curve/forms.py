@@ -16,6 +16,7 @@ import numpy as np
 from analysis.estimator.arrays import Array
 
 NEWTON = 5
+_HUGE = 700.0  # whose exponential a float still holds
 EXPONENT_PRIOR = (math.log(0.4), 0.7)  # 95% of the prior mass of an exponent lies between 0.10 and 1.6
 
 
@@ -143,6 +144,11 @@ def _irreducible(scale: Scale) -> tuple[float, float]:
     return scale.lowest - 1.5, 1.5
 
 
+def _amplitude(t: Array, s: Scale) -> float:
+    """A of A n^-alpha, from its value at the reference size; a steep form of a few sizes can be beyond all floats."""
+    return math.exp(min(t[0] + math.exp(min(t[1], _HUGE)) * math.log(s.reference), _HUGE))
+
+
 FORMS: tuple[Form, ...] = (
     Form(
         "power",
@@ -151,7 +157,7 @@ FORMS: tuple[Form, ...] = (
         ("A", "alpha"),
         _power,
         lambda s: [_level(s), EXPONENT_PRIOR],
-        lambda t, s: [math.exp(t[0]) * s.reference ** math.exp(t[1]), math.exp(t[1])],
+        lambda t, s: [_amplitude(t, s), math.exp(t[1])],
     ),
     Form(
         "power_floor",
@@ -160,7 +166,7 @@ FORMS: tuple[Form, ...] = (
         ("A", "alpha", "E"),
         _floor,
         lambda s: [_level(s), EXPONENT_PRIOR, _irreducible(s)],
-        lambda t, s: [math.exp(t[0]) * s.reference ** math.exp(t[1]), math.exp(t[1]), math.exp(t[2])],
+        lambda t, s: [_amplitude(t, s), math.exp(t[1]), math.exp(t[2])],
     ),
     Form(
         "shifted",
@@ -170,7 +176,7 @@ FORMS: tuple[Form, ...] = (
         _shifted,
         lambda s: [_level(s), EXPONENT_PRIOR, (-s.spread, 1.5), _irreducible(s)],
         lambda t, s: [
-            math.exp(t[0]) * s.reference ** math.exp(t[1]),
+            _amplitude(t, s),
             math.exp(t[1]),
             s.reference * math.exp(t[2]),
             math.exp(t[3]),
@@ -184,7 +190,7 @@ FORMS: tuple[Form, ...] = (
         _saturating,
         lambda s: [(s.level, 2.5), EXPONENT_PRIOR, _irreducible(s)],
         lambda t, s: [
-            math.exp(t[0]) * s.reference ** math.exp(t[1]),
+            _amplitude(t, s),
             math.exp(t[1]),
             math.exp(t[2]),
             float(s.chance or math.nan),
@@ -199,7 +205,7 @@ FORMS: tuple[Form, ...] = (
         _saturating_free,
         lambda s: [(s.level, 2.5), EXPONENT_PRIOR, (0.0, 0.7), _irreducible(s)],
         lambda t, s: [
-            math.exp(t[0]) * s.reference ** math.exp(t[1]),
+            _amplitude(t, s),
             math.exp(t[1]),
             math.exp(t[2]),
             math.exp(t[3]),
@@ -215,7 +221,7 @@ FORMS: tuple[Form, ...] = (
         _broken,
         lambda s: [_level(s), EXPONENT_PRIOR, EXPONENT_PRIOR, (0.0, s.spread), (-0.7, 0.5), _irreducible(s)],
         lambda t, s: [
-            math.exp(t[0]) * s.reference ** math.exp(t[1]),
+            _amplitude(t, s),
             math.exp(t[1]),
             math.exp(t[2]),
             s.reference * math.exp(t[3]),
