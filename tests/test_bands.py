@@ -10,9 +10,10 @@ from analysis.benchmark.bands import best_stretch, crps, interval_score, judge_f
 from analysis.benchmark.learn import UNKNOWNS, _score, candidates, describe_learned, learn
 from analysis.benchmark.predictive import Predictive, look_ahead
 from analysis.benchmark.real_curves import CutCurve, folds_of
-from analysis.estimator.curve.discrepancy import SETTINGS
-from analysis.estimator.curve.fit_curve import fit_curve
+from analysis.estimator.curve.discrepancy import SETTINGS, make_problem
+from analysis.estimator.curve.fit_curve import fit_curve, fit_points, scale_of
 from analysis.estimator.curve.learned import LEARNED
+from analysis.estimator.curve.noise import summarise
 
 
 def _cases(count: int = 6) -> list[CutCurve]:
@@ -93,3 +94,41 @@ def test_bands_widen_beyond_the_data_with_heavy_tails() -> None:
     assert np.ptp(wide) / np.ptp(inner) > 1.15 * normal
     ends = [float(np.ptp(np.log(curve.interval([k * n[-1]])))) for k in (1, 2, 4)]
     assert ends[0] < ends[1] < ends[2]
+
+
+def _wandering(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A power law that wanders by 3% within a factor of 2: 8 sizes of 3 runs, and what lies between the sizes."""
+    rng, sizes = np.random.default_rng(seed), 100.0 * 2.0 ** np.arange(8)
+    between = np.sqrt(sizes[1:] * sizes[:-1])
+    x = np.log(np.concatenate([sizes, between]))
+    near = np.exp(-0.5 * ((x[:, None] - x) / 0.35) ** 2) + 1e-9 * np.eye(len(x))
+    truth = -0.3 * x + 0.03 * np.linalg.cholesky(near) @ rng.standard_normal(len(x))
+    runs = np.exp(np.repeat(truth[:8], 3) + 0.01 * rng.standard_normal(24))
+    return np.repeat(sizes, 3), runs, between, truth[8:]
+
+
+def test_bands_between_the_sizes_hold_curves_that_wander() -> None:
+    """With the local part they do; a deviation that is smooth over two e-folds alone is sure of what it cannot know."""
+    held: dict[bool, list[bool]] = {True: [], False: []}
+    without = dataclasses.replace(SETTINGS, local=(0.0,) * len(SETTINGS.local))
+    for seed in range(24):
+        sizes, runs, between, truth = _wandering(seed)
+        for local, settings in ((True, SETTINGS), (False, without)):
+            [fit] = fit_points(
+                [summarise(sizes, runs)], metric="error", num_classes=None, streams=[[seed]], settings=settings
+            )
+            low, high = np.quantile(fit.log_draws(between), [0.05, 0.95], axis=0)
+            held[local] += list((low <= truth) & (truth <= high))
+    assert 0.8 < np.mean(held[True]) < 0.98
+    assert np.mean(held[False]) < 0.75
+
+
+def test_sizes_that_lie_close_together_show_their_wandering_themselves() -> None:
+    sparse, dense = (
+        make_problem(points, scale_of(points, None))
+        for points in (summarise(n, 2 * n**-0.3) for n in (100 * 2.0 ** np.arange(8), 100 * 1.1 ** np.arange(30)))
+    )
+    assert dense.basis.slow == len(dense.basis.centres)
+    local = sparse.basis.centres[sparse.basis.slow :]
+    assert len(local) > 8
+    assert local.max() < sparse.u[-1] + 2 * SETTINGS.local_width  # nothing of it is said beyond the data
