@@ -27,7 +27,7 @@ LOCAL_SIZES = (0.0, 0.005, 0.01, 0.03, 0.05, 0.03, 0.1, 0.3)  # of the part that
 ROUGH = (0.0, 0.0, 0.0, 0.0, 0.0, 0.015, 0.015, 0.05)
 START_PRIOR = (0.22, 0.26, 0.22, 0.13, 0.04, 0.07, 0.04, 0.02)
 BASIS_WIDTH = 2.0
-LOCAL_WIDTH = 0.25  # of the local part: the best score between the measured sizes (parts=inside)
+LOCAL_WIDTH = 0.25  # in ln n; both were chosen by hand, by the bands inside the data and beyond (docs/estimator.md)
 WEIGHTS = {"lcdb": 1.0, "vision": 6.0, "language": 4.0}  # of a case: LCDB has 30 times as many as either of the others
 OF_POINTS = 0.05  # weight of the evidence of a curve's points beside that of its end
 REPLICATES = 16
