@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from analysis.estimator.rows.files.sections import TITLE
 from analysis.estimator.rows.metric import known_metric
 from analysis.estimator.rows.sources import PROVENANCE
 from analysis.estimator.rows.starts import ADAPT, START, mode_column
@@ -109,10 +110,17 @@ def question_columns(rows: pd.DataFrame, *, metric: str, axis: str, question: Se
         rows: finished rows of a foreign table; `metric`: the column that is fitted.
         question: the usual columns of a question.
     """
-    base = _base(rows, axis, question)
+    titled = (
+        [TITLE] if TITLE in rows.columns and rows[TITLE].nunique() > 1 else []
+    )  # as whoever wrote it told them apart
+    base = _base(rows, axis, [*question, *titled])
+    return [*titled, *_beyond(rows, base, _candidates(rows, base, metric), metric)]
+
+
+def _beyond(rows: pd.DataFrame, base: list[str], candidates: list[str], metric: str) -> list[str]:
+    """Of the candidates those that tell apart what the columns of `base` leave together."""
     if not _repeated(rows, base):
         return []
-    candidates = _candidates(rows, base, metric)
     if "seed" not in base:
         return _by_effect(rows, base, candidates, metric)
     chosen, left = _telling(rows, base, candidates)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 
 _RULE = re.compile(r"^\s*\|?\s*:?-{2,}:?\s*(\|\s*:?-{2,}:?\s*)*\|?\s*$")
 _BARS = dict.fromkeys(map(ord, "\u2502\u2503\u2551"), "|")
@@ -28,8 +29,18 @@ def is_rule(line: str) -> bool:
     return bool(_RULE.match(line))
 
 
-def markdown(lines: list[str]) -> tuple[list[list[str]], int] | None:
-    """The rows of the first Markdown table, header first, and how many tables there are."""
+@dataclass(frozen=True)
+class Stacked:
+    """Markdown tables of one file with one header, below each other: further ones with their title and header."""
+
+    rows: list[list[str]]  # header first
+    title: str  # of the first
+    tables: int  # in the file
+    left_out: int  # with another header
+
+
+def markdown(lines: list[str]) -> Stacked | None:
+    """The rows of the first Markdown table, header first, and of all with the same header; None where there is none."""
     found = [
         i
         for i in range(1, len(lines))
@@ -43,12 +54,21 @@ def markdown(lines: list[str]) -> tuple[list[list[str]], int] | None:
         text = text[:-1] if text.endswith("|") and not text.endswith("\\|") else text
         return [c.replace("\\|", "|").strip().strip("*`").strip() for c in re.split(r"(?<!\\)\|", text)]
 
-    rows = [cells(lines[found[0] - 1])]
-    for line in lines[found[0] + 1 :]:
-        if "|" not in line:
-            break
-        rows.append(cells(line))
-    return rows, len(found)
+    def title(rule: int) -> str:
+        before = next((line for line in reversed(lines[: rule - 1]) if line.strip()), "")
+        return "" if "|" in before else before.strip(" #*_=-:")
+
+    header = cells(lines[found[0] - 1])
+    alike = [rule for rule in found if cells(lines[rule - 1]) == header]
+    rows = [header]
+    for rule in alike:
+        if rule != found[0]:
+            rows += [[title(rule)], header] if title(rule) else [header]
+        for line in lines[rule + 1 :]:
+            if "|" not in line:
+                break
+            rows.append(cells(line))
+    return Stacked(rows, title(found[0]), len(found), len(found) - len(alike))
 
 
 def without_boxes(lines: list[str]) -> list[str]:

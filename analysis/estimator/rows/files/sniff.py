@@ -25,6 +25,7 @@ from analysis.arguments import InputError
 from analysis.estimator.rows.files.cells import from_rows, numbers_where_all_are, unique_names
 from analysis.estimator.rows.files.markup import is_rule, latex, markdown, without_boxes
 from analysis.estimator.rows.files.objects import open_objects, table_of_json, table_of_lines
+from analysis.estimator.rows.files.sections import with_titles
 
 ENDINGS = {
     **dict.fromkeys((".csv", ".tsv", ".txt", ".tab", ".dat", ".md", ".markdown", ".org", ".tex"), "text"),
@@ -43,6 +44,7 @@ class Sniffed:
 
     table: pd.DataFrame
     notes: tuple[str, ...] = ()
+    above: str = ""  # the line above the header, if there is one
 
 
 def decode_text(data: bytes) -> tuple[str, str | None]:
@@ -150,9 +152,9 @@ def _text(text: str, path: Path) -> Sniffed:
     if path.suffix.lower() in (".md", ".markdown") or any(is_rule(line) and "|" in line for line in lines):
         found = markdown(text.splitlines())
         if found:
-            if found[1] > 1:
-                notes.append(f"{path.name}: {found[1]} tables in it; the first was read")
-            return Sniffed(numbers_where_all_are(from_rows(found[0])), tuple(notes))
+            if found.left_out:
+                notes.append(f"{path.name}: {found.tables} tables in it; those with the first one's header were read")
+            return Sniffed(numbers_where_all_are(from_rows(found.rows)), tuple(notes), found.title)
     if (plain := without_boxes(lines)) != lines:
         text = "\n".join(without_boxes(text.splitlines()))
         lines = plain
@@ -161,9 +163,11 @@ def _text(text: str, path: Path) -> Sniffed:
         if len(lines) == 1 or path.suffix.lower() not in (".csv", ".tsv"):
             raise InputError(f"{path}: neither a folder of records nor a table that can be read (no columns found)")
         layout = _Layout(",", next(i for i, line in enumerate(lines) if line.strip()), 1, 0)
+    above = ""
     if layout.skipped:
         plural = "s" if layout.skipped > 1 else ""
         notes.append(f"{path.name}: {layout.skipped} line{plural} above the header left out")
+        above = next(line for line in reversed(lines[: layout.header]) if line.strip()).strip(' #*_=-:,;|\t"')
     body = text.split("\n", layout.header)[-1] if layout.header else text
     if layout.prefix:
         body = body.lstrip().lstrip("#").lstrip()
@@ -181,34 +185,36 @@ def _text(text: str, path: Path) -> Sniffed:
     if commas:
         notes.append(f"{path.name}: decimal commas")
         table = numbers_where_all_are(_points_for_commas(table))
-    return Sniffed(table, tuple(notes))
+    return Sniffed(table, tuple(notes), above)
 
 
 def _excel(path: Path) -> Sniffed:
-    """The first sheet with a table; rows above the first full one are a title."""
+    """The first sheet with a table, and those with the same header below it, named by their sheets; rows above the
+    first full one are a title."""
     try:
         opened = pd.ExcelFile(path)
     except (ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: is no Excel file, whatever its name says; save it as .xlsx or .csv") from error
+    found: list[tuple[str, str, list[list[Any]]]] = []  # sheet, title, rows with the header first
     with opened as book:
         for name in book.sheet_names:
             rows = pd.read_excel(book, sheet_name=name, header=None).to_numpy(dtype=object).tolist()
             filled = [sum(v == v and v is not None for v in row) for row in rows]
             start = next((i for i, k in enumerate(filled) if k >= max(2, 0.6 * max(filled))), None)
             if start is not None and start + 1 < len(rows):
-                note = f"{path.name}: sheet {name}" if len(book.sheet_names) > 1 else ""
-                table = numbers_where_all_are(from_rows(rows[start:])).dropna(how="all").dropna(axis=1, how="all")
-                return Sniffed(table, (note,) if note else ())
-    raise InputError(f"{path}: no sheet with a table")
-
-
-def _without_headers(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Without rows that say the header again, as files that were joined have them."""
-    names = list(table.columns)
-    if not names or table.empty or not any(table[names[0]].astype(object) == names[0]):
-        return table, 0
-    again = (table.astype(object) == names).all(axis=1)
-    return (numbers_where_all_are(table[~again].copy()), int(again.sum())) if again.any() else (table, 0)
+                title = next((str(v) for row in reversed(rows[:start]) for v in row if isinstance(v, str)), "")
+                found.append((str(name), title, rows[start:]))
+        sheets = len(book.sheet_names)
+    if not found:
+        raise InputError(f"{path}: no sheet with a table")
+    name, title, rows = found[0]
+    alike = [(other, more) for other, _, more in found[1:] if unique_names(more[0]) == unique_names(rows[0])]
+    for other, more in alike:
+        rows = [*rows, [other], *more]
+    table = numbers_where_all_are(from_rows(rows)).dropna(how="all").dropna(axis=1, how="all")
+    names = ", ".join([name, *(other for other, _ in alike)])
+    note = f"{path.name}: sheet{'s' * bool(alike)} {names}" if sheets > 1 else ""
+    return Sniffed(table, (note,) if note else (), name if alike else title)
 
 
 def _tidy(sniffed: Sniffed) -> Sniffed:
@@ -223,10 +229,8 @@ def _tidy(sniffed: Sniffed) -> Sniffed:
     first = table.columns[0] if len(table.columns) else ""
     if first.startswith("Unnamed: ") and list(table[first]) == list(range(len(table))):
         table = table.drop(columns=first)
-    table, again = _without_headers(open_objects(table.dropna(how="all")))
-    if again:
-        notes = (*notes, f"the header stands {again} more time{'s' * (again > 1)} among the rows, which are left out")
-    return Sniffed(table, notes)
+    table, told = with_titles(open_objects(table.dropna(how="all")), sniffed.above)
+    return Sniffed(table, (*notes, *told))
 
 
 def read_any(path: Path) -> Sniffed:
@@ -239,6 +243,8 @@ def read_any(path: Path) -> Sniffed:
     packed = bool(suffixes) and suffixes[-1] == ".gz"
     suffix = suffixes[-2] if packed and len(suffixes) > 1 else "" if packed else suffixes[-1] if suffixes else ""
     kind = ENDINGS.get(suffix)
+    if suffix in (".html", ".htm"):
+        raise InputError(f"{path}: a web page; copy its table into a sheet, or save it as .csv, and name that")
     if kind is None:
         raise InputError(f"{path}: neither a folder of records nor one of {', '.join(ENDINGS)} (or these as .gz)")
     try:
@@ -253,7 +259,7 @@ def read_any(path: Path) -> Sniffed:
         text = text.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
         if kind == "text":
             found = _text(text, path)
-            return _tidy(Sniffed(found.table, notes + found.notes))
+            return _tidy(Sniffed(found.table, notes + found.notes, found.above))
         return _tidy(Sniffed(table_of_lines(text) if kind == "lines" else table_of_json(text), notes))
     except ImportError as error:
         extra, what = ("parquet", "pyarrow") if kind == "parquet" else ("excel", "openpyxl")
