@@ -12,7 +12,6 @@ import csv
 import gzip
 import io
 import re
-import zipfile
 import zlib
 from collections import Counter
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from analysis.estimator.rows.files.cells import from_rows, numbers_where_all_are
 from analysis.estimator.rows.files.markup import is_rule, latex, markdown, without_boxes
 from analysis.estimator.rows.files.objects import open_objects, table_of_json, table_of_lines
 from analysis.estimator.rows.files.sections import with_titles
+from analysis.estimator.rows.files.sheets import stacked_sheets
 
 ENDINGS = {
     **dict.fromkeys((".csv", ".tsv", ".txt", ".tab", ".dat", ".md", ".markdown", ".org", ".tex"), "text"),
@@ -189,32 +189,10 @@ def _text(text: str, path: Path) -> Sniffed:
 
 
 def _excel(path: Path) -> Sniffed:
-    """The first sheet with a table, and those with the same header below it, named by their sheets; rows above the
-    first full one are a title."""
-    try:
-        opened = pd.ExcelFile(path)
-    except (ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: is no Excel file, whatever its name says; save it as .xlsx or .csv") from error
-    found: list[tuple[str, str, list[list[Any]]]] = []  # sheet, title, rows with the header first
-    with opened as book:
-        for name in book.sheet_names:
-            rows = pd.read_excel(book, sheet_name=name, header=None).to_numpy(dtype=object).tolist()
-            filled = [sum(v == v and v is not None for v in row) for row in rows]
-            start = next((i for i, k in enumerate(filled) if k >= max(2, 0.6 * max(filled))), None)
-            if start is not None and start + 1 < len(rows):
-                title = next((str(v) for row in reversed(rows[:start]) for v in row if isinstance(v, str)), "")
-                found.append((str(name), title, rows[start:]))
-        sheets = len(book.sheet_names)
-    if not found:
-        raise InputError(f"{path}: no sheet with a table")
-    name, title, rows = found[0]
-    alike = [(other, more) for other, _, more in found[1:] if unique_names(more[0]) == unique_names(rows[0])]
-    for other, more in alike:
-        rows = [*rows, [other], *more]
-    table = numbers_where_all_are(from_rows(rows)).dropna(how="all").dropna(axis=1, how="all")
-    names = ", ".join([name, *(other for other, _ in alike)])
-    note = f"{path.name}: sheet{'s' * bool(alike)} {names}" if sheets > 1 else ""
-    return Sniffed(table, (note,) if note else (), name if alike else title)
+    found = stacked_sheets(path)
+    table = numbers_where_all_are(from_rows(found.rows)).dropna(how="all").dropna(axis=1, how="all")
+    note = f"{path.name}: sheet{'s' * (len(found.sheets) > 1)} {', '.join(found.sheets)}"
+    return Sniffed(table, (note,) if found.several else (), found.title)
 
 
 def _tidy(sniffed: Sniffed) -> Sniffed:
