@@ -27,8 +27,8 @@ def with_titles(table: pd.DataFrame, above: str) -> tuple[pd.DataFrame, tuple[st
         above: the line above the table's own header, the title of its first part.
     """
     names = list(table.columns)
-    if not names or table.empty:
-        return table, ()
+    if not names or table.empty or pd.api.types.is_numeric_dtype(table[names[0]]):
+        return table, ()  # neither a title nor a header is a number
     first = table[names[0]].astype(object)
     alone = first.map(lambda cell: isinstance(cell, str) and any(sign.isalpha() for sign in cell))
     alone &= ~table[names[1:]].notna().any(axis=1)
