@@ -21,7 +21,9 @@ _ASIDE = {
     "error_text", "train_seconds", "images_per_second", "wandb_url", "width", "depth", "patch_size", "num_params",
     "strength", "run_id", "schema", "purpose", "fitted_spread", FITTED, PROVENANCE, WRONG,
 }  # fmt: skip
-_OF_EVERY_RUN = ("model=", "seed=", "data.train_size=", "data.subset_seed=", "optim.lr=", "sweep=")
+# Words that a column says, too.
+_IN_COLUMNS = ("model=", "seed=", "data.train_size=", "data.subset_seed=", "optim.lr=", "sweep=", "data.locality=",
+               "data.image_size=")  # fmt: skip
 
 
 def _text(value: Any) -> str:
@@ -73,7 +75,7 @@ def _settings(rows: pd.DataFrame) -> dict[str, str]:
     words: dict[str, set[str]] = {}
     for row in rows.to_dict("records") if "overrides" in rows.columns else ():
         for word in overrides_of({str(key): value for key, value in row.items()}) or ():
-            if "=" in word and not word.startswith(_OF_EVERY_RUN):
+            if "=" in word and not word.startswith(_IN_COLUMNS):
                 key, _, value = word.lstrip("+").partition("=")
                 words.setdefault(key, set()).add(value)
     return {key: _values(pd.Series(sorted(values), dtype=object)) for key, values in words.items()}
