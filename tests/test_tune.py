@@ -217,6 +217,18 @@ def test_the_rule_is_within_a_factor_of_two_at_both_ends(sizes: list[int], expon
     assert np.mean(good) >= 0.9
 
 
+def test_a_rule_that_ends_at_its_bound_says_that_it_may_be_far_off() -> None:
+    notes = {}
+    for exponent in (-2.0, 0.0):
+        (found,) = _find(MadeUpTuner([512, 896, 1536, 2560, 4608, 8192], exponent, seed=0))
+        notes[exponent] = [note for note in _entry(found).notes if "as steep as rules are taken to be" in note]
+    assert notes[-2.0] == [
+        "the rule is as steep as rules are taken to be: below n = 512 and above 8192 it may be far off; tuning.sizes="
+        " can name sizes there"
+    ]
+    assert notes[0.0] == []
+
+
 def test_a_trial_that_failed_stops_the_tuner(make_tuner: Callable[..., tuple[Tuner, Launcher]]) -> None:
     from scaling.study.tuner import TrialFailed
 

@@ -109,7 +109,10 @@ class Rule:
         return self.value * (train_size / self.at) ** self.exponent
 
 
-def fit_rule(optima: Mapping[int, Optimum], *, usual: float = 0.4, steepest: float = 1.0) -> Rule:
+STEEPEST = 1.0  # a rule's exponent, either way
+
+
+def fit_rule(optima: Mapping[int, Optimum], *, usual: float = 0.4, steepest: float = STEEPEST) -> Rule:
     """A power law through the optima at several sizes, weighted by their spreads.
 
     The exponent is drawn towards 0 as if it had come from a normal distribution of deviation `usual`, and stays within

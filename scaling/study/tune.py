@@ -16,7 +16,7 @@ from scaling.compose.paths import CONF
 from scaling.compose.recipe import Entry, Recipe, write_recipe
 from scaling.config import ConfigError
 from scaling.records.words import round_setting
-from scaling.study.optimum import Optimum, Rule, find_optimum, fit_rule, mean_errors
+from scaling.study.optimum import STEEPEST, Optimum, Rule, find_optimum, fit_rule, mean_errors
 from scaling.study.tuner import Asked, Asker, Search, Tuner, asker_of, setting
 
 
@@ -78,13 +78,19 @@ def _find(tuner: Tuner) -> list[Found]:
 def _entry(found: Found) -> Entry:
     model, asked, init = found.asker
     sizes, tried = [s.size for s in found.searches], [t.value for s in found.searches for t in s.trials]
+    notes = found.notes
+    if abs(found.rule.exponent) >= STEEPEST:
+        notes += (
+            f"the rule is as steep as rules are taken to be: below n = {min(sizes)} and above {max(sizes)} it may be"
+            " far off; tuning.sizes= can name sizes there",
+        )
     return Entry(
         model=model, data=asked.data, locality=asked.locality, image_size=asked.image_size, init=init,
         value=round_setting(found.rule.value), at=round_setting(found.rule.at), exponent=round(found.rule.exponent, 3),
         # Beyond a factor of four from the sizes that were looked at, the rule is not taken to be valid.
         smallest=min(sizes) / 4, largest=max(sizes) * 4, lowest=min(tried), highest=max(tried),
         trials=sum(len(s.errors) for s in found.searches),
-        optima=tuple((n, round_setting(o.value)) for n, o in sorted(found.optima.items())), notes=found.notes,
+        optima=tuple((n, round_setting(o.value)) for n, o in sorted(found.optima.items())), notes=notes,
     )  # fmt: skip
 
 
