@@ -29,7 +29,12 @@ PLACES: dict[str, dict[str, str]] = {
     "who leads on CIFAR-10": {
         README: r"CNN is ahead from 500 to ([\d,]+) images\*\* \(fitted\s+up to ([\d,]+\d)",
         FINDINGS: r"ahead of the ViT from 500 to ([\d,]+) images \(measured up to ([\d,]+\d)",
-        CIFAR: r"ahead of the ViT from 500 to (80,000) images \(measured up to ([\d,]+\d)",
+        CIFAR: r"## Locality 1\n```\n.*\n```\n> .* from 500 to ([\d,]+) images \(measured up to ([\d,]+\d)",
+    },
+    "where the ViT overtakes on CIFAR-10 without locality": {
+        README: r"the ViT overtakes near ([\d,]+)\*\*\s+\(90% interval ([\d,]+\W[\d,]+)\)",
+        FINDINGS: r"locality 0, .* overtakes the CNN near ([\d,]+) images \(90% interval ([\d,]+\W[\d,]+)\)",
+        CIFAR: r"## Locality 0\n```\n.*\n```\n> .* near ([\d,]+) images \(90% interval ([\d,]+\W[\d,]+)\)",
     },
     "verdicts on the few-shot curves": {
         FINDINGS: r"right in (\d+) of (\d+) verdicts",
