@@ -1,6 +1,6 @@
 """Prints the commands that run rows of results again.
 
-python -m analysis.rerun results=results/cifar10_small name=resnet8-cifar10-jpeg-loc1-n4000-s0 data.root=DIR
+python -m analysis.rerun results=results/cifar10_small/results.csv name=resnet8-cifar10-jpeg-loc1-n4000-s0 data.root=DIR
 """
 
 from __future__ import annotations

@@ -16,9 +16,10 @@ from analysis import rerun
 from analysis.advise.advice import advise
 from analysis.advise.next_runs import chance_to_settle, next_runs
 from analysis.advise.train_commands import Cells, command, results_out
+from analysis.arguments import InputError, TableArguments
 from analysis.estimator.crossover.find_crossover import find_crossover
 from analysis.estimator.rows.selection import overrides_of
-from analysis.estimator.rows.table import write_csv
+from analysis.estimator.rows.table import read_results, write_csv
 
 
 def _close_curves(gap: float, seed: int = 0) -> list[dict[str, Any]]:
@@ -153,6 +154,20 @@ def test_a_row_is_run_again_from_the_command_line(
         assert make_cell(*shlex.split(capsys.readouterr().out)[3:]).out == word
     assert rerun.main([*asked[:1], "name=other"]) == 2
     assert "no row whose name contains 'other'" in capsys.readouterr().err
+
+
+def test_rows_of_several_sources_are_run_again_one_by_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What no curve may mix may well be in one table."""
+    rows = []
+    for size in (500, 4000):
+        words = f"model=vit_w48d3 adapt=full init_from=runs/source pretrain_size={size} optim.lr=0.02"
+        row = make_record(name=f"cell-source{size}", init_from=f"runs/source/vit-n{size}", pretrain_size=size)
+        rows.append(row.to_dict() | {"overrides": words, "adapt": "full", "start_fingerprint": f"{size}"})
+    write_csv(pd.DataFrame(rows), tmp_path / "results.csv")
+    assert rerun.main([f"results={tmp_path / 'results.csv'}", "name=cell-source4000"]) == 0
+    assert "pretrain_size=4000" in capsys.readouterr().out
+    with pytest.raises(InputError, match="starts from weights of 2 pre-training sizes"):
+        read_results(TableArguments(results=(tmp_path / "results.csv",)))
 
 
 def test_rows_that_cannot_be_run_again() -> None:

@@ -123,8 +123,11 @@ def _refuse_opposite(columns: Mapping[str, str]) -> None:
         )
 
 
-def read_results(arguments: TableArguments) -> Reading:
+def read_results(arguments: TableArguments, *, one_start: bool = True) -> Reading:
     """All rows that `results=` names, mapped, filtered and checked, and what was understood.
+
+    Args:
+        one_start: refuse a model that stands for several starting points, which no curve may mix.
 
     Raises:
         InputError: a path, a column or a value that cannot be used, in one line.
@@ -155,10 +158,12 @@ def read_results(arguments: TableArguments) -> Reading:
         table, metric=metric, axis=arguments.axis, told=arguments.range is not None, source=source,
         total_images=arguments.total_images,
     )  # fmt: skip
-    return questions_of(table, metric, arguments.axis, [*notes, *said])
+    return questions_of(table, metric, arguments.axis, [*notes, *said], one_start=one_start)
 
 
-def questions_of(table: pd.DataFrame, metric: Metric, axis: str, notes: list[str]) -> Reading:
+def questions_of(
+    table: pd.DataFrame, metric: Metric, axis: str, notes: list[str], *, one_start: bool = True
+) -> Reading:
     """A checked table with its rows told apart by question, and those that were given twice counted once."""
     table, said = with_starts(table)
     notes = [*notes, *said]
@@ -194,7 +199,7 @@ def questions_of(table: pd.DataFrame, metric: Metric, axis: str, notes: list[str
     if again:
         notes.append(f"{again} rows that were given twice count once")
     read = Reading(unique, metric, axis, tuple(notes), (*extra, *found))
-    if START in unique.columns and unique[START].eq("pretrained").any():
+    if one_start and START in unique.columns and unique[START].eq("pretrained").any():
         for _, rows in read.parts():
             refuse_mixed_starts(rows, axis)
     return read
@@ -237,12 +242,12 @@ def _ignore_paths(table: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
 
 
 def load(arguments: TableArguments) -> pd.DataFrame:
-    """All rows that `results=` names, mapped, filtered and checked.
+    """All rows that `results=` names, mapped, filtered and checked, one by one: no curve is asked of them.
 
     Raises:
         InputError: a path, a column or a value that cannot be used, in one line.
     """
-    return read_results(arguments).table
+    return read_results(arguments, one_start=False).table
 
 
 def split_questions(table: pd.DataFrame, extra: Iterable[str] = ()) -> list[tuple[dict[str, Any], pd.DataFrame]]:
