@@ -94,6 +94,13 @@ def test_sizes_in_columns_below_titles(tmp_path: Path) -> None:
     assert list(found["100"]) == [0.5, 0.45, 0.3, 0.25]
 
 
+def test_a_first_part_without_a_title_stays_apart_where_the_table_is_written_and_read(tmp_path: Path) -> None:
+    found = table(tmp_path / "one.csv", lines([HEADER, *SCRATCH, ["Fine-tuned", "", ""], HEADER, *TUNED]))
+    found.to_csv(tmp_path / "again.csv", index=False)
+    again = read_any(tmp_path / "again.csv").table
+    assert list(again["table_title"]) == ["untitled"] * len(SCRATCH) + ["Fine-tuned"] * len(TUNED)
+
+
 def test_models_without_results_are_no_titles(tmp_path: Path) -> None:
     for missing in (["vit_l", "", ""], ["mixer_b16", "", ""]):
         found = table(tmp_path / "gaps.csv", lines([HEADER, *SCRATCH, missing, ["mlp", "100", ".6"]]))

@@ -110,9 +110,8 @@ def question_columns(rows: pd.DataFrame, *, metric: str, axis: str, question: Se
         rows: finished rows of a foreign table; `metric`: the column that is fitted.
         question: the usual columns of a question.
     """
-    titled = (
-        [TITLE] if TITLE in rows.columns and rows[TITLE].nunique() > 1 else []
-    )  # as whoever wrote it told them apart
+    # Whoever wrote titles told the parts apart: no test of an effect is asked.
+    titled = [TITLE] if TITLE in rows.columns and rows[TITLE].nunique() > 1 else []
     base = _base(rows, axis, [*question, *titled])
     return [*titled, *_beyond(rows, base, _candidates(rows, base, metric), metric)]
 

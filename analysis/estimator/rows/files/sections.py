@@ -14,6 +14,7 @@ from analysis.estimator.rows.files.cells import numbers_where_all_are
 from analysis.estimator.rows.names import family_of
 
 TITLE = "table_title"  # the column with the title that a row stands below
+UNTITLED = "untitled"  # not empty, which a written table would not keep
 
 
 def with_titles(table: pd.DataFrame, above: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -42,7 +43,7 @@ def with_titles(table: pd.DataFrame, above: str) -> tuple[pd.DataFrame, tuple[st
     above_row &= first.map(lambda cell: family_of(str(cell)) is None)
     title = above_header if above_header.any() else above_row
     rows = table[~header & ~title]
-    titles = first.where(title).ffill().fillna(above)[rows.index]
+    titles = first.where(title).ffill().fillna(above or UNTITLED)[rows.index]
     if title.any() and titles.nunique() > 1 and (above_header.any() or _share(rows[names[0]], titles)):
         told = f"each row belongs to the title above it ({TITLE}: {_told(titles)})"
         return numbers_where_all_are(rows.assign(**{TITLE: titles})), (told,)
@@ -62,5 +63,5 @@ def _share(cells: pd.Series, titles: pd.Series) -> bool:
 
 def _told(titles: Iterable[str]) -> str:
     """The titles in their order, the first six."""
-    found = [title or "(none)" for title in dict.fromkeys(titles)]
+    found = list(dict.fromkeys(titles))
     return ", ".join(found[:6]) + " ..." * (len(found) > 6)
